@@ -5,6 +5,7 @@
 //   src/static/**             copied as they are
 //
 // dist/manifest.json maps the name a template uses ("app.js", "icons.svg", "favicon.svg") to the file to serve.
+// dist/LICENSES.txt holds the notices of what is bundled.
 // Each text file has .gz and .br twins beside it, so that serving one costs no compression.
 
 import { createHash } from "node:crypto";
@@ -94,6 +95,15 @@ async function statics(manifest) {
   }
 }
 
+async function licences() {
+  const texts = [];
+  for (const name of ["htmx.org", "lucide-static"]) {
+    const text = await readFile(join(here, "node_modules", name, "LICENSE"), "utf8");
+    texts.push(`${name}\n${"=".repeat(name.length)}\n\n${text.trim()}\n`);
+  }
+  await writeFile(join(work, "LICENSES.txt"), texts.join("\n\n"));
+}
+
 async function compress() {
   for (const path of await filesUnder(work)) {
     if (!compressible.has(extname(path))) continue;
@@ -109,6 +119,7 @@ const manifest = {};
 await bundle(manifest);
 await icons(manifest);
 await statics(manifest);
+await licences();
 await compress();
 const sorted = Object.fromEntries(Object.entries(manifest).sort(([a], [b]) => (a < b ? -1 : 1)));
 await writeFile(join(work, "manifest.json"), `${JSON.stringify(sorted, null, 2)}\n`);
