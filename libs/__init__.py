@@ -1,0 +1,1 @@
+"""What every service is built on; nothing here knows a service."""

@@ -1,0 +1,1 @@
+"""What tests share: specifications, contract suites and the outside world."""
