@@ -1,0 +1,994 @@
+"""What the pages show: one frozen struct a page, filled by the page handlers and rendered by its template.
+
+A page carries a `Shell` (who reads, in which language, what the rail shows) and its own matter. `Renderer.render(page)` picks the template named
+by the struct. Structs under "Fragments" answer requests that carry the header `HX-Request`; every other request gets the whole page or, after a
+form, a redirect (303) to the form's `return_to`.
+
+Conventions: times are aware datetimes; `*_html` is HTML that has already been through the sanitiser; text fields are plain and escaped by the
+template; errors are sentences in the reader's language (`Translations.gettext` of rendering.py); an empty `next_url` means the list is at its end.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import ClassVar, Literal
+
+import msgspec
+
+AudienceKind = Literal["everyone", "followers", "group", "community", "people"]
+CommunityKind = Literal["open", "closed", "secret"]
+Membership = Literal["none", "requested", "member", "moderator", "owner"]
+Role = Literal["employee", "guest", "communications", "leader", "administrator"]
+Theme = Literal["system", "light", "dark"]
+Contrast = Literal["system", "more"]
+ResultKind = Literal["person", "post", "community"]
+NoticeKind = Literal["good", "bad", "note"]
+
+
+class View(msgspec.Struct, frozen=True, kw_only=True):
+    """Something a template reads."""
+
+
+# --- the small parts --------------------------------------------------------------------------------------------------------------------------
+
+
+class PersonRef(View):
+    """A person as named beside their work; one who left or was erased stays named as such."""
+
+    id: str
+    name: str
+    handle: str = ""
+    # Job title and place in one line, such as "Process engineer, Lyon".
+    title: str = ""
+    pronouns: str = ""
+    photo_url: str = ""
+    has_left: bool = False
+    is_erased: bool = False
+
+    @property
+    def url(self) -> str:
+        return f"/people/{self.id}"
+
+
+class CommunityRef(View):
+    """A community as named beside its posts and in the rail."""
+
+    id: str
+    name: str
+    kind: CommunityKind = "open"
+    unread_count: int = 0
+
+    @property
+    def url(self) -> str:
+        return f"/communities/{self.id}"
+
+
+class AudienceView(View):
+    """Who may see a post."""
+
+    kind: AudienceKind
+    # The community or group where the kind is one.
+    name: str = ""
+    url: str = ""
+    # The named people where the kind is "people", at most the first five.
+    people: list[PersonRef] = []
+    # How many people it reaches; 0: not known.
+    size: int = 0
+
+
+class ImageView(View):
+    """An image of a post with the words for those who do not see it."""
+
+    url: str
+    description: str
+    width: int = 0
+    height: int = 0
+
+
+class ReactionView(View):
+    """One emoji under a post."""
+
+    emoji: str
+    count: int
+    is_mine: bool = False
+
+
+class ReadConfirmation(View):
+    """Whether readers are asked to say that they have read the post."""
+
+    count: int
+    total: int
+    is_mine: bool = False
+
+
+class PostView(View):
+    """A post or a reply, as one reader may see and use it."""
+
+    id: str
+    author: PersonRef
+    audience: AudienceView
+    body_html: str
+    publish_time: datetime
+    language: str = ""
+    edit_time: datetime | None = None
+    images: list[ImageView] = []
+    reactions: list[ReactionView] = []
+    reply_count: int = 0
+    is_saved: bool = False
+    is_following_thread: bool = False
+    # A tombstone: the text is gone, the replies stay.
+    is_deleted: bool = False
+    can_reply: bool = True
+    can_edit: bool = False
+    can_delete: bool = False
+    # The first post of the thread and the author answered; both empty for a thread's first post.
+    root_id: str = ""
+    in_reply_to: PersonRef | None = None
+    replies: list[PostView] = []
+    confirmation: ReadConfirmation | None = None
+    # Entity tag of the version shown, sent back by the edit form.
+    version: str = ""
+
+    @property
+    def url(self) -> str:
+        return f"/posts/{self.root_id}#post-{self.id}" if self.root_id else f"/posts/{self.id}"
+
+
+class PostPage(View):
+    """A run of posts, newest first, with the address of the next run."""
+
+    posts: list[PostView] = []
+    next_url: str = ""
+    # Which live events belong here: "following", "company", "community:ID", "person:ID", "tag:TAG", "thread:ID"; empty: none.
+    live_scope: str = ""
+
+
+class Option(View):
+    """An entry of a chooser."""
+
+    value: str
+    label: str
+    hint: str = ""
+    count: int = -1
+    is_chosen: bool = False
+    url: str = ""
+
+
+class Form(View):
+    """What was typed into a form and what is wrong with it; the typed text is always kept."""
+
+    values: dict[str, str] = {}
+    # Field name to one sentence.
+    errors: dict[str, str] = {}
+    # A sentence about the form as a whole.
+    message: str = ""
+
+    def value(self, name: str, default: str = "") -> str:
+        return self.values.get(name, default)
+
+    def error(self, name: str) -> str:
+        return self.errors.get(name, "")
+
+
+class ComposeView(View):
+    """The box in which a post or a reply is written.
+
+    Posts fields: body, audience ("everyone", "followers", "community:ID", "people"), people (handles or names, comma separated), language,
+    image (file), image_description, request_id, csrf_token, return_to. Replies post the same without audience and people.
+    """
+
+    action: str = "/posts"
+    form: Form = Form()
+    # Communities the writer may post to.
+    communities: list[CommunityRef] = []
+    languages: list[Option] = []
+    # Makes the same form sent twice one post.
+    request_id: str = ""
+    # Chosen at first, in the form's spelling.
+    audience: str = "everyone"
+    # How many people each audience reaches, by the form's spelling; what is absent is not shown.
+    reach: dict[str, int] = {}
+    body_max: int = 10_000
+    # Longest accepted image in bytes.
+    image_max: int = 10_000_000
+    # The post answered; None for a new thread.
+    reply_to: PostView | None = None
+
+
+class Notice(View):
+    """A sentence at the top of the page about what has just happened, said once."""
+
+    text: str
+    kind: NoticeKind = "good"
+    # Where a POST takes it back, and until when; empty: it cannot be taken back.
+    undo_url: str = ""
+
+
+class NavEntry(View):
+    """One line of the rail."""
+
+    key: str
+    # Source text of the catalogue.
+    label: str
+    url: str
+    icon: str
+    count: int = 0
+
+
+class Viewer(View):
+    """The person signed in."""
+
+    person: PersonRef
+    is_administrator: bool = False
+    is_guest: bool = False
+    locale: str = "en"
+    time_zone: str = "UTC"
+    theme: Theme = "system"
+    contrast: Contrast = "system"
+
+
+class Shell(View):
+    """What surrounds every page. `viewer` is None on pages outside the sign-in."""
+
+    organization_name: str = ""
+    viewer: Viewer | None = None
+    csrf_token: str = ""
+    # Path and query of this request: where forms come back to.
+    path: str = "/"
+    # Negotiated from Accept-Language where nobody is signed in.
+    locale: str = "en"
+    nav: list[NavEntry] = []
+    communities: list[CommunityRef] = []
+    unread_count: int = 0
+    notices: list[Notice] = []
+    # The log position that this page shows; live events after it are applied. -1: no live updates.
+    live_position: int = -1
+    # The time of the request; relative times are counted from here.
+    now: datetime | None = None
+
+
+class Page(View):
+    """A whole page; `template` is its file under templates/, `nav_key` the rail entry it belongs to."""
+
+    template: ClassVar[str]
+    nav_key: ClassVar[str] = ""
+    shell: Shell
+
+
+# --- before the sign-in -----------------------------------------------------------------------------------------------------------------------
+
+
+class SetupPage(Page):
+    """Fields: organization_name, name, email, password."""
+
+    template: ClassVar[str] = "pages/setup.html"
+    form: Form = Form()
+
+
+class SignInPage(Page):
+    """Fields: email, password, next."""
+
+    template: ClassVar[str] = "pages/sign_in.html"
+    form: Form = Form()
+    # Seconds until another try is accepted; 0: at once.
+    retry_after_seconds: int = 0
+
+
+class PasswordForgottenPage(Page):
+    """Field: email. `is_sent` is true whether or not the address is known."""
+
+    template: ClassVar[str] = "pages/password_forgotten.html"
+    form: Form = Form()
+    is_sent: bool = False
+
+
+class PasswordResetPage(Page):
+    """Fields: password, password_again."""
+
+    template: ClassVar[str] = "pages/password_reset.html"
+    form: Form = Form()
+    is_expired: bool = False
+
+
+class InvitationPage(Page):
+    """Fields: name, password, password_again."""
+
+    template: ClassVar[str] = "pages/invitation.html"
+    form: Form = Form()
+    email: str = ""
+    inviter: PersonRef | None = None
+    is_expired: bool = False
+
+
+# --- posts ------------------------------------------------------------------------------------------------------------------------------------
+
+
+class HomePage(Page):
+    """The timelines of one's own, at / (following) and /company."""
+
+    template: ClassVar[str] = "pages/home.html"
+    nav_key: ClassVar[str] = "home"
+    tab: Literal["following", "company"] = "following"
+    page: PostPage
+    compose: ComposeView
+    suggested_communities: list[CommunityRow] = []
+    suggested_people: list[PersonRow] = []
+    tags: list[Option] = []
+
+
+class ComposePage(Page):
+    """The compose box on a page of its own: at /compose, and where a sent post was not accepted."""
+
+    template: ClassVar[str] = "pages/compose.html"
+    nav_key: ClassVar[str] = "home"
+    compose: ComposeView
+
+
+class ThreadPage(Page):
+    """A post with its replies as a tree (`root.replies`); a focused reply is named by the address's fragment."""
+
+    template: ClassVar[str] = "pages/thread.html"
+    nav_key: ClassVar[str] = "home"
+    root: PostView
+    compose: ComposeView
+    next_url: str = ""
+    participants: list[PersonRef] = []
+
+
+class Conflict(View):
+    """Somebody else changed the same thing meanwhile: their text, and the version on which a second save is based."""
+
+    body: str
+    editor: PersonRef
+    edit_time: datetime
+    version: str
+
+
+class PostEditPage(Page):
+    """Fields: body, language, version. With a conflict the two texts stand side by side and nothing is lost."""
+
+    template: ClassVar[str] = "pages/post_edit.html"
+    nav_key: ClassVar[str] = "home"
+    post: PostView
+    form: Form
+    languages: list[Option] = []
+    body_max: int = 10_000
+    conflict: Conflict | None = None
+
+
+class PostVersion(View):
+    """One state of a post. `body_diff_html` marks what changed with <ins> and <del>; empty for the first."""
+
+    number: int
+    time: datetime
+    body_html: str
+    body_diff_html: str = ""
+
+
+class PostHistoryPage(Page):
+    """Every version of a post, newest first."""
+
+    template: ClassVar[str] = "pages/post_history.html"
+    nav_key: ClassVar[str] = "home"
+    post: PostView
+    versions: list[PostVersion]
+
+
+class PostDeletePage(Page):
+    """Asks whether to delete; without JavaScript the menu leads here."""
+
+    template: ClassVar[str] = "pages/post_delete.html"
+    nav_key: ClassVar[str] = "home"
+    post: PostView
+
+
+class TagPage(Page):
+    """The posts with a tag; following it brings them into one's own timeline."""
+
+    template: ClassVar[str] = "pages/tag.html"
+    nav_key: ClassVar[str] = "home"
+    tag: str
+    is_following: bool
+    post_count: int
+    follower_count: int
+    page: PostPage
+    related: list[Option] = []
+
+
+class SavedPage(Page):
+    """One's own saved posts, seen by nobody else."""
+
+    template: ClassVar[str] = "pages/saved.html"
+    nav_key: ClassVar[str] = "saved"
+    page: PostPage
+
+
+# --- communities ------------------------------------------------------------------------------------------------------------------------------
+
+
+class CommunityRow(View):
+    """A community in a list."""
+
+    id: str
+    name: str
+    kind: CommunityKind
+    description: str = ""
+    member_count: int = 0
+    membership: Membership = "none"
+    last_post_time: datetime | None = None
+    faces: list[PersonRef] = []
+
+    @property
+    def url(self) -> str:
+        return f"/communities/{self.id}"
+
+
+class CommunitiesPage(Page):
+    """The communities one may know of; field q filters by name and description."""
+
+    template: ClassVar[str] = "pages/communities.html"
+    nav_key: ClassVar[str] = "communities"
+    tab: Literal["mine", "all"] = "all"
+    query: str = ""
+    communities: list[CommunityRow] = []
+    next_url: str = ""
+    can_create: bool = True
+
+
+class CommunityView(View):
+    """A community, whole, as one reader may see and use it."""
+
+    id: str
+    name: str
+    handle: str
+    kind: CommunityKind
+    description: str = ""
+    rules_html: str = ""
+    tags: list[str] = []
+    member_count: int = 0
+    membership: Membership = "none"
+    owners: list[PersonRef] = []
+    moderators: list[PersonRef] = []
+    members: list[PersonRef] = []
+    create_time: datetime | None = None
+    is_archived: bool = False
+    # False: a closed community of which one is no member; only the description shows.
+    can_read: bool = True
+    can_moderate: bool = False
+    can_edit: bool = False
+    request_count: int = 0
+
+    @property
+    def url(self) -> str:
+        return f"/communities/{self.id}"
+
+
+class CommunityPage(Page):
+    """A community's posts, with about, rules and members beside."""
+
+    template: ClassVar[str] = "pages/community.html"
+    nav_key: ClassVar[str] = "communities"
+    community: CommunityView
+    page: PostPage
+    # None where the reader may not post.
+    compose: ComposeView | None = None
+
+
+class MemberRow(View):
+    """A member in a community's list."""
+
+    person: PersonRef
+    role: Literal["member", "moderator", "owner"] = "member"
+    join_time: datetime | None = None
+    # Which changes the reader may make here.
+    can_change: bool = False
+
+
+class MembersPage(Page):
+    """Members by name. A moderator posts to /communities/ID/members: person_id and action ("member", "moderator", "owner", "remove"), or
+    person (a handle) with action "add"."""
+
+    template: ClassVar[str] = "pages/community_members.html"
+    nav_key: ClassVar[str] = "communities"
+    community: CommunityView
+    members: list[MemberRow] = []
+    query: str = ""
+    next_url: str = ""
+    form: Form = Form()
+
+
+class JoinRequest(View):
+    """Somebody who asks to be let in."""
+
+    person: PersonRef
+    request_time: datetime
+
+
+class RequestsPage(Page):
+    """Join requests for moderators. Posts person_id and action ("admit", "decline") to /communities/ID/requests."""
+
+    template: ClassVar[str] = "pages/community_requests.html"
+    nav_key: ClassVar[str] = "communities"
+    community: CommunityView
+    requests: list[JoinRequest] = []
+
+
+class CommunityEditPage(Page):
+    """Fields: name, handle (only when new), description, rules, kind, tags (comma separated), version. `community` is None for a new one."""
+
+    template: ClassVar[str] = "pages/community_edit.html"
+    nav_key: ClassVar[str] = "communities"
+    community: CommunityView | None = None
+    form: Form = Form()
+
+
+# --- people -----------------------------------------------------------------------------------------------------------------------------------
+
+
+class PersonRow(View):
+    """A person in a list."""
+
+    person: PersonRef
+    department: str = ""
+    location: str = ""
+    is_following: bool = False
+    # False: oneself, or someone who left.
+    can_follow: bool = True
+
+
+class Fact(View):
+    """One line of a person's facts."""
+
+    label: str
+    value: str
+    # mailto:, tel: or https:; empty: plain text.
+    url: str = ""
+    # Marks what is said in another way than as text: "email", "phone", "location", "zone", "calendar", "languages", "department".
+    kind: str = ""
+
+
+class PersonView(View):
+    """A person, whole."""
+
+    person: PersonRef
+    department: str = ""
+    location: str = ""
+    time_zone: str = ""
+    start_date: date | None = None
+    about_html: str = ""
+    facts: list[Fact] = []
+    languages: list[str] = []
+    manager: PersonRef | None = None
+    reports: list[PersonRef] = []
+    communities: list[CommunityRef] = []
+    follower_count: int = 0
+    following_count: int = 0
+    post_count: int = 0
+    is_following: bool = False
+    is_self: bool = False
+    leave_time: datetime | None = None
+    roles: list[Role] = []
+
+
+class PersonPage(Page):
+    """A person's page: facts, about, place in the organisation, posts."""
+
+    template: ClassVar[str] = "pages/person.html"
+    nav_key: ClassVar[str] = "people"
+    person: PersonView
+    page: PostPage
+
+
+class PeoplePage(Page):
+    """The people finder. Fields: q, department, location. The list follows the typing."""
+
+    template: ClassVar[str] = "pages/people.html"
+    nav_key: ClassVar[str] = "people"
+    query: str = ""
+    people: list[PersonRow] = []
+    total: int = 0
+    departments: list[Option] = []
+    locations: list[Option] = []
+    next_url: str = ""
+
+
+class ChartNode(View):
+    """A person in the organisation chart with those who report to them; `report_count` counts also what is not drawn."""
+
+    person: PersonRef
+    reports: list[ChartNode] = []
+    report_count: int = 0
+    is_centre: bool = False
+
+
+class OrganizationPage(Page):
+    """The organisation chart around one person: `managers` from the top down, the person, peers beside and reports below."""
+
+    template: ClassVar[str] = "pages/organization.html"
+    nav_key: ClassVar[str] = "organization"
+    centre: ChartNode | None = None
+    managers: list[PersonRef] = []
+    peers: list[PersonRef] = []
+    # People without manager: where to start.
+    tops: list[ChartNode] = []
+
+
+# --- search -----------------------------------------------------------------------------------------------------------------------------------
+
+
+class SearchResult(View):
+    """A result; `snippet_html` marks the words found with <mark>."""
+
+    kind: ResultKind
+    url: str
+    title_html: str
+    snippet_html: str = ""
+    person: PersonRef | None = None
+    community: CommunityRef | None = None
+    time: datetime | None = None
+    language: str = ""
+
+
+class SearchPage(Page):
+    """Fields: q, kind, author, community, after, before (ISO dates), tag. `kinds` carry counts and addresses."""
+
+    template: ClassVar[str] = "pages/search.html"
+    form: Form = Form()
+    query: str = ""
+    kinds: list[Option] = []
+    communities: list[CommunityRef] = []
+    results: list[SearchResult] = []
+    total: int = 0
+    next_url: str = ""
+    # A better spelling, where one was found.
+    suggestion: str = ""
+
+
+# --- notifications ----------------------------------------------------------------------------------------------------------------------------
+
+
+class NotificationView(View):
+    """One or several happenings of one kind about one thing, newest first in `people`."""
+
+    kind: Literal["reply", "mention", "reaction", "follow", "join_request", "admitted", "declined", "post"]
+    url: str
+    time: datetime
+    people: list[PersonRef]
+    # Also those beyond `people`.
+    count: int = 1
+    excerpt: str = ""
+    community: CommunityRef | None = None
+    emojis: list[str] = []
+    is_unread: bool = False
+
+
+class NotificationsPage(Page):
+    """Newest first; posting `position` to /notifications/read marks everything up to it as read on every device."""
+
+    template: ClassVar[str] = "pages/notifications.html"
+    nav_key: ClassVar[str] = "notifications"
+    notifications: list[NotificationView] = []
+    position: int = 0
+    next_url: str = ""
+
+
+# --- settings ---------------------------------------------------------------------------------------------------------------------------------
+
+
+class SessionView(View):
+    """A signed-in device."""
+
+    id: str
+    device: str
+    address: str
+    create_time: datetime
+    last_seen_time: datetime
+    is_current: bool = False
+    person: PersonRef | None = None
+
+
+class TokenView(View):
+    """A personal access token; the secret itself is shown once."""
+
+    id: str
+    name: str
+    scopes: list[str]
+    issue_time: datetime
+    last_used_time: datetime | None = None
+    expire_time: datetime | None = None
+
+
+class SettingsProfilePage(Page):
+    """Fields: preferred_name, pronouns, title, department, location, about, phone, languages, photo (file), remove_photo. `locked` names the
+    fields that the directory fills."""
+
+    template: ClassVar[str] = "pages/settings_profile.html"
+    nav_key: ClassVar[str] = "settings"
+    form: Form = Form()
+    locked: list[str] = []
+
+
+class SettingsSecurityPage(Page):
+    """Fields: current_password, password, password_again."""
+
+    template: ClassVar[str] = "pages/settings_security.html"
+    nav_key: ClassVar[str] = "settings"
+    form: Form = Form()
+
+
+class SettingsSessionsPage(Page):
+    """Posts session_id to /settings/sessions, or "others" to end all but this one."""
+
+    template: ClassVar[str] = "pages/settings_sessions.html"
+    nav_key: ClassVar[str] = "settings"
+    sessions: list[SessionView] = []
+
+
+class SettingsTokensPage(Page):
+    """Posts name, scopes (several), expire_days to /settings/tokens; token_id with action "revoke" ends one."""
+
+    template: ClassVar[str] = "pages/settings_tokens.html"
+    nav_key: ClassVar[str] = "settings"
+    tokens: list[TokenView] = []
+    scopes: list[Option] = []
+    form: Form = Form()
+    # The secret of the token just made; empty otherwise.
+    new_token: str = ""
+
+
+class SettingsAppearancePage(Page):
+    """Fields: locale, time_zone, theme, contrast."""
+
+    template: ClassVar[str] = "pages/settings_appearance.html"
+    nav_key: ClassVar[str] = "settings"
+    form: Form = Form()
+    locales: list[Option] = []
+    time_zones: list[Option] = []
+
+
+# --- administration ---------------------------------------------------------------------------------------------------------------------------
+
+
+class AdminPersonRow(View):
+    """A person in the administrators' table."""
+
+    person: PersonRef
+    email: str
+    department: str = ""
+    roles: list[Role] = []
+    state: Literal["active", "invited", "left", "erased"] = "active"
+    last_seen_time: datetime | None = None
+    # The link to hand over while an invitation is open; empty otherwise.
+    invitation_url: str = ""
+
+
+class AdminPeoplePage(Page):
+    """Filters: q, state, role. Posts person_id and action ("leave", "rejoin", "reset", "grant", "revoke" with role) to /admin/people."""
+
+    template: ClassVar[str] = "pages/admin_people.html"
+    nav_key: ClassVar[str] = "admin"
+    query: str = ""
+    state: str = ""
+    role: str = ""
+    people: list[AdminPersonRow] = []
+    total: int = 0
+    next_url: str = ""
+
+
+class AdminInvitePage(Page):
+    """Fields: email, name, title, department, manager (handle), role. `link` is the invitation just made, where no mail is sent."""
+
+    template: ClassVar[str] = "pages/admin_invite.html"
+    nav_key: ClassVar[str] = "admin"
+    form: Form = Form()
+    link: str = ""
+    invited: PersonRef | None = None
+
+
+class ImportChange(View):
+    """What an import would do with one record; `changes` are (field, before, after)."""
+
+    line: int
+    action: Literal["add", "change", "keep", "reject"]
+    name: str
+    email: str = ""
+    changes: list[tuple[str, str, str]] = []
+    # Why it is rejected, with the field's name.
+    reason: str = ""
+
+
+class ImportProgress(View):
+    """A running or finished import."""
+
+    state: Literal["running", "done", "failed"]
+    done_count: int
+    total_count: int
+    rejected_count: int = 0
+    message: str = ""
+
+
+class AdminImportPage(Page):
+    """Step 1 posts file, kind and mapping for a dry run; step 2 posts import_id to carry it out; then the page shows the progress."""
+
+    template: ClassVar[str] = "pages/admin_import.html"
+    nav_key: ClassVar[str] = "admin"
+    form: Form = Form()
+    kinds: list[Option] = []
+    mappings: list[Option] = []
+    import_id: str = ""
+    file_name: str = ""
+    # Action to number of records; of `changes` at most the first 200 are shown.
+    counts: dict[str, int] = {}
+    changes: list[ImportChange] = []
+    progress: ImportProgress | None = None
+
+
+class AdminSessionsPage(Page):
+    """All sessions; posts session_id, or person_id for all of one person, to /admin/sessions."""
+
+    template: ClassVar[str] = "pages/admin_sessions.html"
+    nav_key: ClassVar[str] = "admin"
+    query: str = ""
+    sessions: list[SessionView] = []
+    next_url: str = ""
+
+
+class AdminErasurePage(Page):
+    """Finds a person (q), shows what would be erased, and posts person_id and confirm_name, which must equal the name."""
+
+    template: ClassVar[str] = "pages/admin_erasure.html"
+    nav_key: ClassVar[str] = "admin"
+    query: str = ""
+    people: list[PersonRef] = []
+    person: PersonRef | None = None
+    # What there is of the person: label and number.
+    holdings: list[Option] = []
+    form: Form = Form()
+    done: bool = False
+
+
+class ParkedStream(View):
+    """A stream that a subscription set aside after repeated failure."""
+
+    service: str
+    subscription: str
+    stream: str
+    position: int
+    reason: str
+    attempts: int
+    time: datetime
+
+
+class SubscriptionView(View):
+    """How far a subscription or projection is behind."""
+
+    service: str
+    name: str
+    position: int
+    lag: int
+
+
+class AdminOperationPage(Page):
+    """Parked streams and lag; posts service, subscription, stream and action ("retry") to /admin/operation."""
+
+    template: ClassVar[str] = "pages/admin_operation.html"
+    nav_key: ClassVar[str] = "admin"
+    parked: list[ParkedStream] = []
+    subscriptions: list[SubscriptionView] = []
+    version: str = ""
+
+
+# --- errors and the component page ------------------------------------------------------------------------------------------------------------
+
+
+class ErrorPage(Page):
+    """What happened, what was kept, what to do. `kept` is the text that the person had typed. Status 400, 403, 404, 409, 413, 429, 500 or 503."""
+
+    template: ClassVar[str] = "pages/error.html"
+    status: int
+    detail: str = ""
+    kept: str = ""
+    # Shown so that the person can name the failure to an administrator.
+    trace_id: str = ""
+    retry_after_seconds: int = 0
+
+
+class OfflinePage(Page):
+    """Shown by the browser's own cache when the network cannot be reached."""
+
+    template: ClassVar[str] = "pages/offline.html"
+
+
+class DesignPage(Page):
+    """Every component in all its states, over the samples given."""
+
+    template: ClassVar[str] = "pages/design.html"
+    posts: list[PostView]
+    people: list[PersonRow]
+    communities: list[CommunityRow]
+    notifications: list[NotificationView]
+    compose: ComposeView
+    results: list[SearchResult]
+    chart: ChartNode
+
+
+# --- Fragments: answers to htmx ---------------------------------------------------------------------------------------------------------------
+
+
+class Fragment(View):
+    """A part of a page, for a request with the header HX-Request; the shell gives language, zone and CSRF token."""
+
+    template: ClassVar[str]
+    shell: Shell
+
+
+class PostFragment(Fragment):
+    """One post: the answer to POST /posts/ID/reactions, /save, /follow, /read, and to GET /posts/ID/fragment."""
+
+    template: ClassVar[str] = "fragments/post.html"
+    post: PostView
+    # True where it stands in a thread rather than in a timeline.
+    in_thread: bool = False
+
+
+class PostListFragment(Fragment):
+    """The next run of posts: the answer to any `next_url`."""
+
+    template: ClassVar[str] = "fragments/post_list.html"
+    page: PostPage
+
+
+class SuggestFragment(Fragment):
+    """GET /search/suggest?q=: people first, then communities, tags and the whole search."""
+
+    template: ClassVar[str] = "fragments/suggest.html"
+    query: str
+    people: list[PersonRef] = []
+    communities: list[CommunityRef] = []
+    tags: list[str] = []
+
+
+class PeopleFragment(Fragment):
+    """The list of the people finder: the answer to GET /people with HX-Request; with `is_continuation` only further rows."""
+
+    template: ClassVar[str] = "fragments/people.html"
+    query: str = ""
+    people: list[PersonRow] = []
+    total: int = 0
+    next_url: str = ""
+    is_continuation: bool = False
+
+
+class FollowFragment(Fragment):
+    """The follow button of a person or tag: the answer to POST /people/ID/follow and /tags/TAG/follow."""
+
+    template: ClassVar[str] = "fragments/follow.html"
+    url: str
+    name: str
+    is_following: bool
+
+
+class MembershipFragment(Fragment):
+    """The join button: the answer to POST /communities/ID/join and /leave."""
+
+    template: ClassVar[str] = "fragments/membership.html"
+    id: str
+    name: str
+    kind: CommunityKind
+    membership: Membership
+
+
+class NotificationsFragment(Fragment):
+    """Further notifications: the answer to their `next_url`."""
+
+    template: ClassVar[str] = "fragments/notifications.html"
+    notifications: list[NotificationView] = []
+    next_url: str = ""
+
+
+class ImportProgressFragment(Fragment):
+    """Asked for every second while an import runs: GET /admin/import/ID."""
+
+    template: ClassVar[str] = "fragments/import_progress.html"
+    import_id: str
+    progress: ImportProgress
