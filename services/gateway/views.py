@@ -32,7 +32,7 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
 # --- the small parts --------------------------------------------------------------------------------------------------------------------------
 
 
-class PersonRef(View):
+class PersonRef(View, frozen=True, kw_only=True):
     """A person as named beside their work; one who left or was erased stays named as such."""
 
     id: str
@@ -50,7 +50,7 @@ class PersonRef(View):
         return f"/people/{self.id}"
 
 
-class CommunityRef(View):
+class CommunityRef(View, frozen=True, kw_only=True):
     """A community as named beside its posts and in the rail."""
 
     id: str
@@ -63,7 +63,7 @@ class CommunityRef(View):
         return f"/communities/{self.id}"
 
 
-class AudienceView(View):
+class AudienceView(View, frozen=True, kw_only=True):
     """Who may see a post."""
 
     kind: AudienceKind
@@ -76,7 +76,7 @@ class AudienceView(View):
     size: int = 0
 
 
-class ImageView(View):
+class ImageView(View, frozen=True, kw_only=True):
     """An image of a post with the words for those who do not see it."""
 
     url: str
@@ -85,7 +85,7 @@ class ImageView(View):
     height: int = 0
 
 
-class ReactionView(View):
+class ReactionView(View, frozen=True, kw_only=True):
     """One emoji under a post."""
 
     emoji: str
@@ -93,7 +93,7 @@ class ReactionView(View):
     is_mine: bool = False
 
 
-class ReadConfirmation(View):
+class ReadConfirmation(View, frozen=True, kw_only=True):
     """Whether readers are asked to say that they have read the post."""
 
     count: int
@@ -101,7 +101,7 @@ class ReadConfirmation(View):
     is_mine: bool = False
 
 
-class PostView(View):
+class PostView(View, frozen=True, kw_only=True):
     """A post or a reply, as one reader may see and use it."""
 
     id: str
@@ -134,7 +134,7 @@ class PostView(View):
         return f"/posts/{self.root_id}#post-{self.id}" if self.root_id else f"/posts/{self.id}"
 
 
-class PostPage(View):
+class PostPage(View, frozen=True, kw_only=True):
     """A run of posts, newest first, with the address of the next run."""
 
     posts: list[PostView] = []
@@ -143,7 +143,7 @@ class PostPage(View):
     live_scope: str = ""
 
 
-class Option(View):
+class Option(View, frozen=True, kw_only=True):
     """An entry of a chooser."""
 
     value: str
@@ -154,7 +154,7 @@ class Option(View):
     url: str = ""
 
 
-class Form(View):
+class Form(View, frozen=True, kw_only=True):
     """What was typed into a form and what is wrong with it; the typed text is always kept."""
 
     values: dict[str, str] = {}
@@ -170,7 +170,7 @@ class Form(View):
         return self.errors.get(name, "")
 
 
-class ComposeView(View):
+class ComposeView(View, frozen=True, kw_only=True):
     """The box in which a post or a reply is written.
 
     Posts fields: body, audience ("everyone", "followers", "community:ID", "people"), people (handles or names, comma separated), language,
@@ -195,7 +195,7 @@ class ComposeView(View):
     reply_to: PostView | None = None
 
 
-class Notice(View):
+class Notice(View, frozen=True, kw_only=True):
     """A sentence at the top of the page about what has just happened, said once."""
 
     text: str
@@ -204,7 +204,7 @@ class Notice(View):
     undo_url: str = ""
 
 
-class NavEntry(View):
+class NavEntry(View, frozen=True, kw_only=True):
     """One line of the rail."""
 
     key: str
@@ -215,7 +215,7 @@ class NavEntry(View):
     count: int = 0
 
 
-class Viewer(View):
+class Viewer(View, frozen=True, kw_only=True):
     """The person signed in."""
 
     person: PersonRef
@@ -227,7 +227,7 @@ class Viewer(View):
     contrast: Contrast = "system"
 
 
-class Shell(View):
+class Shell(View, frozen=True, kw_only=True):
     """What surrounds every page. `viewer` is None on pages outside the sign-in."""
 
     organization_name: str = ""
@@ -247,7 +247,7 @@ class Shell(View):
     now: datetime | None = None
 
 
-class Page(View):
+class Page(View, frozen=True, kw_only=True):
     """A whole page; `template` is its file under templates/, `nav_key` the rail entry it belongs to."""
 
     template: ClassVar[str]
@@ -258,14 +258,14 @@ class Page(View):
 # --- before the sign-in -----------------------------------------------------------------------------------------------------------------------
 
 
-class SetupPage(Page):
+class SetupPage(Page, frozen=True, kw_only=True):
     """Fields: organization_name, name, email, password."""
 
     template: ClassVar[str] = "pages/setup.html"
     form: Form = Form()
 
 
-class SignInPage(Page):
+class SignInPage(Page, frozen=True, kw_only=True):
     """Fields: email, password, next."""
 
     template: ClassVar[str] = "pages/sign_in.html"
@@ -274,7 +274,7 @@ class SignInPage(Page):
     retry_after_seconds: int = 0
 
 
-class PasswordForgottenPage(Page):
+class PasswordForgottenPage(Page, frozen=True, kw_only=True):
     """Field: email. `is_sent` is true whether or not the address is known."""
 
     template: ClassVar[str] = "pages/password_forgotten.html"
@@ -282,7 +282,7 @@ class PasswordForgottenPage(Page):
     is_sent: bool = False
 
 
-class PasswordResetPage(Page):
+class PasswordResetPage(Page, frozen=True, kw_only=True):
     """Fields: password, password_again."""
 
     template: ClassVar[str] = "pages/password_reset.html"
@@ -290,7 +290,7 @@ class PasswordResetPage(Page):
     is_expired: bool = False
 
 
-class InvitationPage(Page):
+class InvitationPage(Page, frozen=True, kw_only=True):
     """Fields: name, password, password_again."""
 
     template: ClassVar[str] = "pages/invitation.html"
@@ -303,7 +303,7 @@ class InvitationPage(Page):
 # --- posts ------------------------------------------------------------------------------------------------------------------------------------
 
 
-class HomePage(Page):
+class HomePage(Page, frozen=True, kw_only=True):
     """The timelines of one's own, at / (following) and /company."""
 
     template: ClassVar[str] = "pages/home.html"
@@ -316,7 +316,7 @@ class HomePage(Page):
     tags: list[Option] = []
 
 
-class ComposePage(Page):
+class ComposePage(Page, frozen=True, kw_only=True):
     """The compose box on a page of its own: at /compose, and where a sent post was not accepted."""
 
     template: ClassVar[str] = "pages/compose.html"
@@ -324,7 +324,7 @@ class ComposePage(Page):
     compose: ComposeView
 
 
-class ThreadPage(Page):
+class ThreadPage(Page, frozen=True, kw_only=True):
     """A post with its replies as a tree (`root.replies`); a focused reply is named by the address's fragment."""
 
     template: ClassVar[str] = "pages/thread.html"
@@ -335,7 +335,7 @@ class ThreadPage(Page):
     participants: list[PersonRef] = []
 
 
-class Conflict(View):
+class Conflict(View, frozen=True, kw_only=True):
     """Somebody else changed the same thing meanwhile: their text, and the version on which a second save is based."""
 
     body: str
@@ -344,7 +344,7 @@ class Conflict(View):
     version: str
 
 
-class PostEditPage(Page):
+class PostEditPage(Page, frozen=True, kw_only=True):
     """Fields: body, language, version. With a conflict the two texts stand side by side and nothing is lost."""
 
     template: ClassVar[str] = "pages/post_edit.html"
@@ -356,7 +356,7 @@ class PostEditPage(Page):
     conflict: Conflict | None = None
 
 
-class PostVersion(View):
+class PostVersion(View, frozen=True, kw_only=True):
     """One state of a post. `body_diff_html` marks what changed with <ins> and <del>; empty for the first."""
 
     number: int
@@ -365,7 +365,7 @@ class PostVersion(View):
     body_diff_html: str = ""
 
 
-class PostHistoryPage(Page):
+class PostHistoryPage(Page, frozen=True, kw_only=True):
     """Every version of a post, newest first."""
 
     template: ClassVar[str] = "pages/post_history.html"
@@ -374,7 +374,7 @@ class PostHistoryPage(Page):
     versions: list[PostVersion]
 
 
-class PostDeletePage(Page):
+class PostDeletePage(Page, frozen=True, kw_only=True):
     """Asks whether to delete; without JavaScript the menu leads here."""
 
     template: ClassVar[str] = "pages/post_delete.html"
@@ -382,7 +382,7 @@ class PostDeletePage(Page):
     post: PostView
 
 
-class TagPage(Page):
+class TagPage(Page, frozen=True, kw_only=True):
     """The posts with a tag; following it brings them into one's own timeline."""
 
     template: ClassVar[str] = "pages/tag.html"
@@ -395,7 +395,7 @@ class TagPage(Page):
     related: list[Option] = []
 
 
-class SavedPage(Page):
+class SavedPage(Page, frozen=True, kw_only=True):
     """One's own saved posts, seen by nobody else."""
 
     template: ClassVar[str] = "pages/saved.html"
@@ -406,7 +406,7 @@ class SavedPage(Page):
 # --- communities ------------------------------------------------------------------------------------------------------------------------------
 
 
-class CommunityRow(View):
+class CommunityRow(View, frozen=True, kw_only=True):
     """A community in a list."""
 
     id: str
@@ -423,7 +423,7 @@ class CommunityRow(View):
         return f"/communities/{self.id}"
 
 
-class CommunitiesPage(Page):
+class CommunitiesPage(Page, frozen=True, kw_only=True):
     """The communities one may know of; field q filters by name and description."""
 
     template: ClassVar[str] = "pages/communities.html"
@@ -435,7 +435,7 @@ class CommunitiesPage(Page):
     can_create: bool = True
 
 
-class CommunityView(View):
+class CommunityView(View, frozen=True, kw_only=True):
     """A community, whole, as one reader may see and use it."""
 
     id: str
@@ -463,7 +463,7 @@ class CommunityView(View):
         return f"/communities/{self.id}"
 
 
-class CommunityPage(Page):
+class CommunityPage(Page, frozen=True, kw_only=True):
     """A community's posts, with about, rules and members beside."""
 
     template: ClassVar[str] = "pages/community.html"
@@ -474,7 +474,7 @@ class CommunityPage(Page):
     compose: ComposeView | None = None
 
 
-class MemberRow(View):
+class MemberRow(View, frozen=True, kw_only=True):
     """A member in a community's list."""
 
     person: PersonRef
@@ -484,7 +484,7 @@ class MemberRow(View):
     can_change: bool = False
 
 
-class MembersPage(Page):
+class MembersPage(Page, frozen=True, kw_only=True):
     """Members by name. A moderator posts to /communities/ID/members: person_id and action ("member", "moderator", "owner", "remove"), or
     person (a handle) with action "add"."""
 
@@ -497,14 +497,14 @@ class MembersPage(Page):
     form: Form = Form()
 
 
-class JoinRequest(View):
+class JoinRequest(View, frozen=True, kw_only=True):
     """Somebody who asks to be let in."""
 
     person: PersonRef
     request_time: datetime
 
 
-class RequestsPage(Page):
+class RequestsPage(Page, frozen=True, kw_only=True):
     """Join requests for moderators. Posts person_id and action ("admit", "decline") to /communities/ID/requests."""
 
     template: ClassVar[str] = "pages/community_requests.html"
@@ -513,7 +513,7 @@ class RequestsPage(Page):
     requests: list[JoinRequest] = []
 
 
-class CommunityEditPage(Page):
+class CommunityEditPage(Page, frozen=True, kw_only=True):
     """Fields: name, handle (only when new), description, rules, kind, tags (comma separated), version. `community` is None for a new one."""
 
     template: ClassVar[str] = "pages/community_edit.html"
@@ -525,7 +525,7 @@ class CommunityEditPage(Page):
 # --- people -----------------------------------------------------------------------------------------------------------------------------------
 
 
-class PersonRow(View):
+class PersonRow(View, frozen=True, kw_only=True):
     """A person in a list."""
 
     person: PersonRef
@@ -536,7 +536,7 @@ class PersonRow(View):
     can_follow: bool = True
 
 
-class Fact(View):
+class Fact(View, frozen=True, kw_only=True):
     """One line of a person's facts."""
 
     label: str
@@ -547,7 +547,7 @@ class Fact(View):
     kind: str = ""
 
 
-class PersonView(View):
+class PersonView(View, frozen=True, kw_only=True):
     """A person, whole."""
 
     person: PersonRef
@@ -570,7 +570,7 @@ class PersonView(View):
     roles: list[Role] = []
 
 
-class PersonPage(Page):
+class PersonPage(Page, frozen=True, kw_only=True):
     """A person's page: facts, about, place in the organisation, posts."""
 
     template: ClassVar[str] = "pages/person.html"
@@ -579,7 +579,7 @@ class PersonPage(Page):
     page: PostPage
 
 
-class PeoplePage(Page):
+class PeoplePage(Page, frozen=True, kw_only=True):
     """The people finder. Fields: q, department, location. The list follows the typing."""
 
     template: ClassVar[str] = "pages/people.html"
@@ -592,7 +592,7 @@ class PeoplePage(Page):
     next_url: str = ""
 
 
-class ChartNode(View):
+class ChartNode(View, frozen=True, kw_only=True):
     """A person in the organisation chart with those who report to them; `report_count` counts also what is not drawn."""
 
     person: PersonRef
@@ -601,7 +601,7 @@ class ChartNode(View):
     is_centre: bool = False
 
 
-class OrganizationPage(Page):
+class OrganizationPage(Page, frozen=True, kw_only=True):
     """The organisation chart around one person: `managers` from the top down, the person, peers beside and reports below."""
 
     template: ClassVar[str] = "pages/organization.html"
@@ -616,7 +616,7 @@ class OrganizationPage(Page):
 # --- search -----------------------------------------------------------------------------------------------------------------------------------
 
 
-class SearchResult(View):
+class SearchResult(View, frozen=True, kw_only=True):
     """A result; `snippet_html` marks the words found with <mark>."""
 
     kind: ResultKind
@@ -629,7 +629,7 @@ class SearchResult(View):
     language: str = ""
 
 
-class SearchPage(Page):
+class SearchPage(Page, frozen=True, kw_only=True):
     """Fields: q, kind, author, community, after, before (ISO dates), tag. `kinds` carry counts and addresses."""
 
     template: ClassVar[str] = "pages/search.html"
@@ -647,7 +647,7 @@ class SearchPage(Page):
 # --- notifications ----------------------------------------------------------------------------------------------------------------------------
 
 
-class NotificationView(View):
+class NotificationView(View, frozen=True, kw_only=True):
     """One or several happenings of one kind about one thing, newest first in `people`."""
 
     kind: Literal["reply", "mention", "reaction", "follow", "join_request", "admitted", "declined", "post"]
@@ -662,7 +662,7 @@ class NotificationView(View):
     is_unread: bool = False
 
 
-class NotificationsPage(Page):
+class NotificationsPage(Page, frozen=True, kw_only=True):
     """Newest first; posting `position` to /notifications/read marks everything up to it as read on every device."""
 
     template: ClassVar[str] = "pages/notifications.html"
@@ -675,7 +675,7 @@ class NotificationsPage(Page):
 # --- settings ---------------------------------------------------------------------------------------------------------------------------------
 
 
-class SessionView(View):
+class SessionView(View, frozen=True, kw_only=True):
     """A signed-in device."""
 
     id: str
@@ -687,7 +687,7 @@ class SessionView(View):
     person: PersonRef | None = None
 
 
-class TokenView(View):
+class TokenView(View, frozen=True, kw_only=True):
     """A personal access token; the secret itself is shown once."""
 
     id: str
@@ -698,7 +698,7 @@ class TokenView(View):
     expire_time: datetime | None = None
 
 
-class SettingsProfilePage(Page):
+class SettingsProfilePage(Page, frozen=True, kw_only=True):
     """Fields: preferred_name, pronouns, title, department, location, about, phone, languages, photo (file), remove_photo. `locked` names the
     fields that the directory fills."""
 
@@ -708,7 +708,7 @@ class SettingsProfilePage(Page):
     locked: list[str] = []
 
 
-class SettingsSecurityPage(Page):
+class SettingsSecurityPage(Page, frozen=True, kw_only=True):
     """Fields: current_password, password, password_again."""
 
     template: ClassVar[str] = "pages/settings_security.html"
@@ -716,7 +716,7 @@ class SettingsSecurityPage(Page):
     form: Form = Form()
 
 
-class SettingsSessionsPage(Page):
+class SettingsSessionsPage(Page, frozen=True, kw_only=True):
     """Posts session_id to /settings/sessions, or "others" to end all but this one."""
 
     template: ClassVar[str] = "pages/settings_sessions.html"
@@ -724,7 +724,7 @@ class SettingsSessionsPage(Page):
     sessions: list[SessionView] = []
 
 
-class SettingsTokensPage(Page):
+class SettingsTokensPage(Page, frozen=True, kw_only=True):
     """Posts name, scopes (several), expire_days to /settings/tokens; token_id with action "revoke" ends one."""
 
     template: ClassVar[str] = "pages/settings_tokens.html"
@@ -736,7 +736,7 @@ class SettingsTokensPage(Page):
     new_token: str = ""
 
 
-class SettingsAppearancePage(Page):
+class SettingsAppearancePage(Page, frozen=True, kw_only=True):
     """Fields: locale, time_zone, theme, contrast."""
 
     template: ClassVar[str] = "pages/settings_appearance.html"
@@ -749,7 +749,7 @@ class SettingsAppearancePage(Page):
 # --- administration ---------------------------------------------------------------------------------------------------------------------------
 
 
-class AdminPersonRow(View):
+class AdminPersonRow(View, frozen=True, kw_only=True):
     """A person in the administrators' table."""
 
     person: PersonRef
@@ -762,7 +762,7 @@ class AdminPersonRow(View):
     invitation_url: str = ""
 
 
-class AdminPeoplePage(Page):
+class AdminPeoplePage(Page, frozen=True, kw_only=True):
     """Filters: q, state, role. Posts person_id and action ("leave", "rejoin", "reset", "grant", "revoke" with role) to /admin/people."""
 
     template: ClassVar[str] = "pages/admin_people.html"
@@ -775,7 +775,7 @@ class AdminPeoplePage(Page):
     next_url: str = ""
 
 
-class AdminInvitePage(Page):
+class AdminInvitePage(Page, frozen=True, kw_only=True):
     """Fields: email, name, title, department, manager (handle), role. `link` is the invitation just made, where no mail is sent."""
 
     template: ClassVar[str] = "pages/admin_invite.html"
@@ -785,7 +785,7 @@ class AdminInvitePage(Page):
     invited: PersonRef | None = None
 
 
-class ImportChange(View):
+class ImportChange(View, frozen=True, kw_only=True):
     """What an import would do with one record; `changes` are (field, before, after)."""
 
     line: int
@@ -797,7 +797,7 @@ class ImportChange(View):
     reason: str = ""
 
 
-class ImportProgress(View):
+class ImportProgress(View, frozen=True, kw_only=True):
     """A running or finished import."""
 
     state: Literal["running", "done", "failed"]
@@ -807,7 +807,7 @@ class ImportProgress(View):
     message: str = ""
 
 
-class AdminImportPage(Page):
+class AdminImportPage(Page, frozen=True, kw_only=True):
     """Step 1 posts file, kind and mapping for a dry run; step 2 posts import_id to carry it out; then the page shows the progress."""
 
     template: ClassVar[str] = "pages/admin_import.html"
@@ -823,7 +823,7 @@ class AdminImportPage(Page):
     progress: ImportProgress | None = None
 
 
-class AdminSessionsPage(Page):
+class AdminSessionsPage(Page, frozen=True, kw_only=True):
     """All sessions; posts session_id, or person_id for all of one person, to /admin/sessions."""
 
     template: ClassVar[str] = "pages/admin_sessions.html"
@@ -833,7 +833,7 @@ class AdminSessionsPage(Page):
     next_url: str = ""
 
 
-class AdminErasurePage(Page):
+class AdminErasurePage(Page, frozen=True, kw_only=True):
     """Finds a person (q), shows what would be erased, and posts person_id and confirm_name, which must equal the name."""
 
     template: ClassVar[str] = "pages/admin_erasure.html"
@@ -847,7 +847,7 @@ class AdminErasurePage(Page):
     done: bool = False
 
 
-class ParkedStream(View):
+class ParkedStream(View, frozen=True, kw_only=True):
     """A stream that a subscription set aside after repeated failure."""
 
     service: str
@@ -859,7 +859,7 @@ class ParkedStream(View):
     time: datetime
 
 
-class SubscriptionView(View):
+class SubscriptionView(View, frozen=True, kw_only=True):
     """How far a subscription or projection is behind."""
 
     service: str
@@ -868,7 +868,7 @@ class SubscriptionView(View):
     lag: int
 
 
-class AdminOperationPage(Page):
+class AdminOperationPage(Page, frozen=True, kw_only=True):
     """Parked streams and lag; posts service, subscription, stream and action ("retry") to /admin/operation."""
 
     template: ClassVar[str] = "pages/admin_operation.html"
@@ -881,7 +881,7 @@ class AdminOperationPage(Page):
 # --- errors and the component page ------------------------------------------------------------------------------------------------------------
 
 
-class ErrorPage(Page):
+class ErrorPage(Page, frozen=True, kw_only=True):
     """What happened, what was kept, what to do. `kept` is the text that the person had typed. Status 400, 403, 404, 409, 413, 429, 500 or 503."""
 
     template: ClassVar[str] = "pages/error.html"
@@ -893,13 +893,13 @@ class ErrorPage(Page):
     retry_after_seconds: int = 0
 
 
-class OfflinePage(Page):
+class OfflinePage(Page, frozen=True, kw_only=True):
     """Shown by the browser's own cache when the network cannot be reached."""
 
     template: ClassVar[str] = "pages/offline.html"
 
 
-class DesignPage(Page):
+class DesignPage(Page, frozen=True, kw_only=True):
     """Every component in all its states, over the samples given."""
 
     template: ClassVar[str] = "pages/design.html"
@@ -915,14 +915,14 @@ class DesignPage(Page):
 # --- Fragments: answers to htmx ---------------------------------------------------------------------------------------------------------------
 
 
-class Fragment(View):
+class Fragment(View, frozen=True, kw_only=True):
     """A part of a page, for a request with the header HX-Request; the shell gives language, zone and CSRF token."""
 
     template: ClassVar[str]
     shell: Shell
 
 
-class PostFragment(Fragment):
+class PostFragment(Fragment, frozen=True, kw_only=True):
     """One post: the answer to POST /posts/ID/reactions, /save, /follow, /read, and to GET /posts/ID/fragment."""
 
     template: ClassVar[str] = "fragments/post.html"
@@ -931,14 +931,14 @@ class PostFragment(Fragment):
     in_thread: bool = False
 
 
-class PostListFragment(Fragment):
+class PostListFragment(Fragment, frozen=True, kw_only=True):
     """The next run of posts: the answer to any `next_url`."""
 
     template: ClassVar[str] = "fragments/post_list.html"
     page: PostPage
 
 
-class SuggestFragment(Fragment):
+class SuggestFragment(Fragment, frozen=True, kw_only=True):
     """GET /search/suggest?q=: people first, then communities, tags and the whole search."""
 
     template: ClassVar[str] = "fragments/suggest.html"
@@ -948,7 +948,7 @@ class SuggestFragment(Fragment):
     tags: list[str] = []
 
 
-class PeopleFragment(Fragment):
+class PeopleFragment(Fragment, frozen=True, kw_only=True):
     """The list of the people finder: the answer to GET /people with HX-Request; with `is_continuation` only further rows."""
 
     template: ClassVar[str] = "fragments/people.html"
@@ -959,7 +959,7 @@ class PeopleFragment(Fragment):
     is_continuation: bool = False
 
 
-class FollowFragment(Fragment):
+class FollowFragment(Fragment, frozen=True, kw_only=True):
     """The follow button of a person or tag: the answer to POST /people/ID/follow and /tags/TAG/follow."""
 
     template: ClassVar[str] = "fragments/follow.html"
@@ -968,7 +968,7 @@ class FollowFragment(Fragment):
     is_following: bool
 
 
-class MembershipFragment(Fragment):
+class MembershipFragment(Fragment, frozen=True, kw_only=True):
     """The join button: the answer to POST /communities/ID/join and /leave."""
 
     template: ClassVar[str] = "fragments/membership.html"
@@ -978,7 +978,7 @@ class MembershipFragment(Fragment):
     membership: Membership
 
 
-class NotificationsFragment(Fragment):
+class NotificationsFragment(Fragment, frozen=True, kw_only=True):
     """Further notifications: the answer to their `next_url`."""
 
     template: ClassVar[str] = "fragments/notifications.html"
@@ -986,7 +986,7 @@ class NotificationsFragment(Fragment):
     next_url: str = ""
 
 
-class ImportProgressFragment(Fragment):
+class ImportProgressFragment(Fragment, frozen=True, kw_only=True):
     """Asked for every second while an import runs: GET /admin/import/ID."""
 
     template: ClassVar[str] = "fragments/import_progress.html"
