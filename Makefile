@@ -1,0 +1,122 @@
+# Watercooler. `make help` prints every target. Works with GNU make 3.81 (macOS) and newer.
+#
+# What has been installed is remembered by empty files in .venv/.stamps and node_modules, so that a second `make run` starts at once.
+
+VENV ?= .venv
+PYTHON ?=
+PYTEST_ARGS ?=
+WORKERS ?= 2
+
+BIN := $(VENV)/bin
+STAMPS := $(VENV)/.stamps
+WEB := services/gateway/assets
+WEB_SOURCES := $(WEB)/build.mjs $(shell find $(WEB)/src -type f 2>/dev/null)
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet
+MODULES := $(WEB)/node_modules
+BUF := $(CURDIR)/$(MODULES)/.bin/buf
+
+export PYTHON
+
+.DEFAULT_GOAL := help
+.PHONY: help run install test lint types contracts check-protos protos assets screenshots lock bench clean dev
+
+help: ## Print this list.
+	@echo "Usage: make TARGET    (run SAMPLE=1, WATERCOOLER_PORT=8000, WATERCOOLER_DATA=var, PYTHON=python3.12, PYTEST_ARGS='-k feed')"
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
+
+run: install ## Start the network on http://localhost:8000; SAMPLE=1 fills an empty one with a sample organisation.
+	@exec $(BIN)/watercooler run $(if $(SAMPLE),--sample)
+
+install: $(STAMPS)/project $(WEB)/dist/manifest.json ## Everything `run` needs, without starting it.
+
+# --- installation -------------------------------------------------------------------------------------------------
+
+$(STAMPS)/venv:
+	@scripts/venv.sh $(VENV)
+	@mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/runtime: requirements/runtime.txt $(STAMPS)/venv
+	@echo "Installing what Watercooler runs on (requirements/runtime.txt)"
+	@$(PIP) --require-hashes -r requirements/runtime.txt
+	@touch $@
+
+$(STAMPS)/dev: requirements/dev.txt $(STAMPS)/runtime
+	@echo "Installing what the checks need (requirements/dev.txt)"
+	@$(PIP) --require-hashes -r requirements/dev.txt
+	@touch $@
+
+$(STAMPS)/project: pyproject.toml $(STAMPS)/runtime
+	@$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# `npm ci` empties node_modules first, so the marks of what it holds are kept in there. The checkers' packages contain the build's.
+$(MODULES)/.runtime: $(WEB)/package-lock.json $(WEB)/package.json $(STAMPS)/runtime
+	@echo "Installing what the web interface is built from (package-lock.json)"
+	@scripts/assets.sh $(VENV) runtime
+	@touch $@
+
+$(MODULES)/.dev: $(WEB)/package-lock.json $(WEB)/package.json $(STAMPS)/runtime
+	@echo "Installing what the web interface is built from and checked with (package-lock.json)"
+	@scripts/assets.sh $(VENV) dev
+	@touch $(MODULES)/.runtime $@
+
+$(WEB)/dist/manifest.json: $(WEB_SOURCES) $(MODULES)/.runtime
+	@echo "Building the web interface"
+	@scripts/assets.sh $(VENV) none build
+	@touch $@
+
+assets: $(MODULES)/.runtime ## Build the web interface (services/gateway/assets/dist).
+	@scripts/assets.sh $(VENV) none build
+
+dev: $(STAMPS)/dev $(MODULES)/.dev install ## Everything the checks need.
+
+# --- checks -------------------------------------------------------------------------------------------------------
+
+test: dev ## All checks and tests; PYTEST_ARGS narrows the tests, WORKERS (2) run them side by side.
+	@status=0; \
+	$(MAKE) --no-print-directory --keep-going lint types contracts check-protos \
+	    || { status=1; echo "The checks before the tests found something, see above; the tests run all the same." >&2; }; \
+	scripts/browser-note.sh; \
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS) tests || status=1; \
+	exit $$status
+
+lint: dev ## Style and likely mistakes: ruff for Python, buf for the protos.
+	@echo "ruff"
+	@$(BIN)/ruff check --quiet .
+	@echo "buf lint"
+	@cd protos && $(BUF) lint
+
+types: dev ## Types, strictly (mypy over libs/ and services/).
+	@echo "mypy"
+	@$(BIN)/mypy --no-error-summary
+
+contracts: dev ## Who may import whom (import-linter, in pyproject.toml).
+	@echo "import contracts"
+	@$(BIN)/lint-imports --no-logo
+
+check-protos: dev ## The generated code of the protos is current.
+	@echo "generated code"
+	@$(BIN)/python scripts/protos.py --check
+
+# --- the rest -----------------------------------------------------------------------------------------------------
+
+protos: dev ## Generate the Python code of the protos, beside them.
+	@$(BIN)/python scripts/protos.py
+
+screenshots: dev ## Pictures of every page at three widths, light and dark (screenshots/).
+	@$(BIN)/python tests/browser/screenshots.py
+
+lock: $(STAMPS)/dev ## Lock requirements/*.in into requirements/*.txt; UPGRADE=1 takes newer versions.
+	@for name in runtime dev; do \
+	    $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+	        --no-emit-index-url --no-emit-find-links $(if $(UPGRADE),--upgrade) \
+	        requirements/$$name.in --output-file requirements/$$name.txt || exit 1; \
+	done
+
+bench: dev ## Every benchmark in benchmarks/; each prints its figures.
+	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+clean: ## Remove what was built and installed; data in var/ stays.
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache screenshots
+	rm -rf $(WEB)/node_modules $(WEB)/dist $(WEB)/dist.new
+	find libs services tests protos scripts -name __pycache__ -type d -prune -exec rm -rf {} +
