@@ -31,11 +31,11 @@ def id_at(time: datetime) -> str:
     return str(uuid_utils.uuid7(nanoseconds=microseconds * 1000))
 
 
-def time_of(id: str) -> datetime:
+def time_of(text: str) -> datetime:
     """When an id was made, in UTC, to the millisecond. Raises ValueError for anything but a UUIDv7 of 36 characters."""
-    if not is_id(id):
-        raise ValueError(f"not a UUIDv7: {id[:60]!r}")
-    return _EPOCH + timedelta(milliseconds=int(id[:8] + id[9:13], 16))
+    if not is_id(text):
+        raise ValueError(f"not a UUIDv7: {text[:60]!r}")
+    return _EPOCH + timedelta(milliseconds=int(text[:8] + text[9:13], 16))
 
 
 def is_id(text: str) -> bool:

@@ -67,9 +67,9 @@ def test_spans_nest_and_end_where_they_began() -> None:
         assert traces.current() == outer
         assert traces.trace_id() == GOOD[3:35]
         with pytest.raises(RuntimeError), traces.span("call") as inner:
-            assert inner[3:35] == outer[3:35]
-            assert inner != outer
             raise RuntimeError
+        assert inner[3:35] == outer[3:35]
+        assert inner != outer
         assert traces.current() == outer
     assert traces.current() == ""
 

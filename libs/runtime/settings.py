@@ -1,0 +1,440 @@
+"""What can be set, where from, and what is wrong with it.
+
+A value comes from the command line, else from the environment (`WATERCOOLER_PORT=8080`), else from a TOML file
+(`port = 8080`; the file named by WATERCOOLER_CONFIG, else `watercooler.toml` in the data folder), else it is the default.
+Nothing is guessed: a wrong value or an unknown name stops the start with every problem, where it stands and what would be right.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import os
+import re
+import secrets
+import tempfile
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+PREFIX: Final = "WATERCOOLER_"
+FILE_NAME: Final = "watercooler.toml"
+FILE_BYTES_MAX: Final = 1 << 20
+SECRET_BYTES_MAX: Final = 4096
+SECRET_CHARACTERS_MIN: Final = 32
+
+# Names in the environment that are not settings of a running network: where the file is, and what tests are given.
+OTHER_NAMES: Final = ("WATERCOOLER_CONFIG", "WATERCOOLER_SHARED")
+
+
+class SettingsError(Exception):
+    """The settings cannot be used. Each of `problems` names the setting, what is wrong and where it was set."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """How the values of a setting are written, in words and as code. `read` raises ValueError for all others."""
+
+    words: str
+    read: Callable[[Any], Any]
+
+
+def whole(least: int, most: int) -> Kind:
+    """A whole number within limits."""
+
+    def read(raw: Any) -> int:
+        if isinstance(raw, str) and re.fullmatch(r"[+-]?[0-9]{1,18}", raw.strip()):
+            raw = int(raw)
+        if isinstance(raw, bool) or not isinstance(raw, int) or not least <= raw <= most:
+            raise ValueError
+        return raw
+
+    return Kind(f"a whole number from {least:,} to {most:,}", read)
+
+
+def amount(least: int, most: int) -> Kind:
+    """A number of bytes, written with or without a binary unit."""
+    units = {"": 1, "B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+
+    def read(raw: Any) -> int:
+        if isinstance(raw, str) and (match := re.fullmatch(r"([0-9]{1,15}) ?(|B|KiB|MiB|GiB)", raw.strip())):
+            raw = int(match[1]) * units[match[2]]
+        if isinstance(raw, bool) or not isinstance(raw, int) or not least <= raw <= most:
+            raise ValueError
+        return raw
+
+    return Kind(f"bytes, from {_bytes(least)} to {_bytes(most)}, as in 512KiB or 10MiB", read)
+
+
+def duration(least: timedelta, most: timedelta) -> Kind:
+    """A length of time, written as a number and a unit."""
+    units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+    def read(raw: Any) -> timedelta:
+        match = re.fullmatch(r"([0-9]{1,9}) ?([smhd])", raw.strip()) if isinstance(raw, str) else None
+        if match is None:
+            raise ValueError
+        length = timedelta(seconds=int(match[1]) * units[match[2]])
+        if not least <= length <= most:
+            raise ValueError
+        return length
+
+    return Kind(f"a time from {_time(least)} to {_time(most)}, as in 30m, 12h or 30d", read)
+
+
+def choice(*values: str) -> Kind:
+    """One of a few words."""
+
+    def read(raw: Any) -> str:
+        if not isinstance(raw, str) or raw.strip().lower() not in values:
+            raise ValueError
+        return raw.strip().lower()
+
+    return Kind("one of " + ", ".join(values), read)
+
+
+def folder() -> Kind:
+    """A path, relative to the current folder, or to its file where it stands in one."""
+
+    def read(raw: Any) -> Path:
+        if isinstance(raw, Path):
+            return raw
+        if not isinstance(raw, str) or not raw.strip() or "\0" in raw or len(raw) > 4096:
+            raise ValueError
+        return Path(raw).expanduser()
+
+    return Kind("a folder", read)
+
+
+def host_name() -> Kind:
+    """A name or address to listen at."""
+
+    def read(raw: Any) -> str:
+        if not isinstance(raw, str) or not re.fullmatch(r"[0-9A-Za-z.:_-]{1,253}", raw.strip()):
+            raise ValueError
+        return raw.strip()
+
+    return Kind("a host name or an IP address", read)
+
+
+def origin() -> Kind:
+    """The beginning of every address people see, or nothing."""
+
+    def read(raw: Any) -> str:
+        if not isinstance(raw, str) or len(raw) > 300:
+            raise ValueError
+        address = raw.strip().rstrip("/")
+        parts = urlsplit(address)
+        _ = parts.port  # raises ValueError for a port that is none
+        if address and (parts.scheme not in ("http", "https") or not parts.hostname or address != f"{parts.scheme}://{parts.netloc}"):
+            raise ValueError
+        if parts.username is not None:
+            raise ValueError
+        return address
+
+    return Kind("an address with nothing after the host, as in https://water.example.org", read)
+
+
+def secret() -> Kind:
+    """A text nobody else knows."""
+
+    def read(raw: Any) -> str:
+        if not isinstance(raw, str) or len(raw.encode()) > SECRET_BYTES_MAX or len(raw.strip()) < SECRET_CHARACTERS_MIN:
+            raise ValueError
+        return raw.strip()
+
+    return Kind(f"a text of at least {SECRET_CHARACTERS_MIN} characters", read)
+
+
+def _about(kind: Kind, meaning: str, *, secret: bool = False) -> dict[str, Any]:
+    return {"kind": kind, "meaning": meaning, "secret": secret}
+
+
+_MINUTE, _HOUR, _DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+_KIB, _MIB, _GIB = 1 << 10, 1 << 20, 1 << 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything that can be set, with its defaults. `load` makes one, checked; tests name what they need differently."""
+
+    data: Path = field(default=Path("var"), metadata=_about(folder(), "The folder that holds everything the network keeps."))
+    host: str = field(
+        default="127.0.0.1",
+        metadata=_about(host_name(), "Where to listen; `0.0.0.0` listens on every network of the machine."),
+    )
+    port: int = field(default=8000, metadata=_about(whole(0, 65535), "The port to listen at; 0 takes any free one."))
+    public_url: str = field(
+        default="",
+        metadata=_about(origin(), "Where people reach the network, if not at `http://localhost:PORT`; links in invitations begin so."),
+    )
+    secret_key: str = field(
+        default="",
+        repr=False,
+        metadata=_about(
+            secret(), "Signs what services tell each other. Where none is set, one is made and kept in the data folder.", secret=True
+        ),
+    )
+
+    log_format: str = field(
+        default="auto",
+        metadata=_about(choice("auto", "console", "json"), "How the log is written; auto: console on a terminal, else JSON lines."),
+    )
+    log_level: str = field(
+        default="info",
+        metadata=_about(choice("debug", "info", "warning", "error"), "The least grave messages the log holds."),
+    )
+
+    session_lifetime: timedelta = field(
+        default=timedelta(days=30), metadata=_about(duration(5 * _MINUTE, 365 * _DAY), "How long a sign-in lasts.")
+    )
+    invitation_lifetime: timedelta = field(
+        default=timedelta(days=7), metadata=_about(duration(_HOUR, 90 * _DAY), "How long an invitation link works.")
+    )
+    reset_lifetime: timedelta = field(
+        default=timedelta(hours=1), metadata=_about(duration(5 * _MINUTE, 7 * _DAY), "How long a password reset link works.")
+    )
+
+    rate_reads_per_minute: int = field(
+        default=1200, metadata=_about(whole(1, 1_000_000), "Requests that read, for each person or token and minute.")
+    )
+    rate_writes_per_minute: int = field(
+        default=120, metadata=_about(whole(1, 1_000_000), "Requests that change something, for each person or token and minute.")
+    )
+    rate_sign_ins_per_minute: int = field(
+        default=10, metadata=_about(whole(1, 10_000), "Attempts to sign in, for each account and each address and minute.")
+    )
+
+    post_characters_max: int = field(default=10_000, metadata=_about(whole(140, 10_000), "The longest post, in characters."))
+    request_bytes_max: int = field(default=_MIB, metadata=_about(amount(64 * _KIB, 64 * _MIB), "The largest request that carries no file."))
+    image_bytes_max: int = field(default=10 * _MIB, metadata=_about(amount(64 * _KIB, 100 * _MIB), "The largest image one may upload."))
+    image_pixels_max: int = field(
+        default=40_000_000, metadata=_about(whole(1_000_000, 200_000_000), "The most pixels an uploaded image may have.")
+    )
+    import_bytes_max: int = field(
+        default=256 * _MIB, metadata=_about(amount(_MIB, 8 * _GIB), "The largest file to import people, communities or posts from.")
+    )
+
+    cache_database_bytes: int = field(
+        default=16 * _MIB, metadata=_about(amount(_MIB, 16 * _GIB), "Memory for database pages, for each service.")
+    )
+    cache_rendered_posts: int = field(
+        default=4096,
+        metadata=_about(whole(0, 1_000_000), "Posts kept as rendered HTML, so that a busy timeline renders each only once."),
+    )
+
+    @property
+    def address(self) -> str:
+        """Where people reach the network: `public_url`, else this machine at its port."""
+        return self.public_url or f"http://localhost:{self.port}"
+
+
+def load(environ: Mapping[str, str] | None = None, command_line: Mapping[str, Any] | None = None) -> Settings:
+    """The settings of this start. Raises SettingsError with every problem found.
+
+    `environ` is os.environ by default; `command_line` holds what options set, by setting name; None means not given.
+    """
+    environ = os.environ if environ is None else environ
+    given = {name: value for name, value in (command_line or {}).items() if value is not None}
+    problems: list[str] = []
+    values: dict[str, Any] = {}
+
+    from_environ = _from_environ(environ, problems)
+    # The data folder comes first: unless WATERCOOLER_CONFIG names it, the file is inside.
+    nearer = from_environ | {name: (value, "command line") for name, value in given.items()}
+    if "data" in nearer:
+        _take(values, "data", *nearer["data"], problems)
+    found = _from_file(environ, values.get("data", Settings().data), problems) | nearer
+    for name in _kinds():
+        if name in found and not (name == "data" and name in nearer):
+            _take(values, name, *found[name], problems)
+    if problems:
+        raise SettingsError(problems)
+    return Settings(**values)
+
+
+def signing_key(settings: Settings) -> str:
+    """The secret key: the one set, else the one kept in the data folder, made there on first use and readable by its owner only.
+
+    Raises SettingsError when the kept key is damaged, OSError when the folder cannot be written.
+    """
+    if settings.secret_key:
+        return settings.secret_key
+    kept = settings.data / "secret.key"
+    if not kept.exists():
+        settings.data.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(dir=settings.data, prefix="secret.key.")
+        try:
+            with os.fdopen(descriptor, "w", encoding="ascii") as file:
+                file.write(secrets.token_urlsafe(48) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+            with contextlib.suppress(FileExistsError):  # another process was first; its key counts
+                os.link(temporary, kept)
+        finally:
+            os.unlink(temporary)
+    key = kept.read_text(encoding="utf-8", errors="replace").strip()
+    if len(key) < SECRET_CHARACTERS_MIN:
+        raise SettingsError([f"secret_key: {kept} is damaged; restore it from a backup, or remove it: everyone then has to sign in again"])
+    return key
+
+
+def describe() -> list[tuple[str, str, str, str, str]]:
+    """Every setting: its name, its name in the environment, its default, how it is written, what it means."""
+    rows = []
+    for setting in fields(Settings):
+        variable = PREFIX + setting.name.upper()
+        if setting.metadata["secret"]:
+            variable += f" or {variable}_FILE"
+        kind: Kind = setting.metadata["kind"]
+        rows.append((setting.name, variable, _written(setting.default, kind), kind.words, setting.metadata["meaning"]))
+    return rows
+
+
+def table() -> str:
+    """`describe` as a Markdown table, as docs/settings.md shows it."""
+    lines = ["| setting | in the environment | default | written as | meaning |", "| --- | --- | --- | --- | --- |"]
+    for name, variable, default, words, meaning in describe():
+        variables = " or ".join(f"`{each}`" for each in variable.split(" or "))
+        lines.append(f"| `{name}` | {variables} | {f'`{default}`' if default else 'none'} | {words} | {meaning} |")
+    return "\n".join(lines) + "\n"
+
+
+def _kinds() -> dict[str, Kind]:
+    return {setting.name: setting.metadata["kind"] for setting in fields(Settings)}
+
+
+def _secrets() -> set[str]:
+    return {setting.name for setting in fields(Settings) if setting.metadata["secret"]}
+
+
+def _take(values: dict[str, Any], name: str, raw: Any, source: str, problems: list[str]) -> None:
+    kind = _kinds()[name]
+    try:
+        values[name] = kind.read(raw)
+    except ValueError:
+        # A secret is never repeated, not even a wrong one: it may be right but for its length.
+        shown = "the value" if name in _secrets() else _shown(raw)
+        problems.append(f"{name}: {shown} is not {kind.words} ({source})")
+
+
+def _from_environ(environ: Mapping[str, str], problems: list[str]) -> dict[str, tuple[Any, str]]:
+    known = {PREFIX + name.upper(): name for name in _kinds()}
+    files = {PREFIX + name.upper() + "_FILE": name for name in _secrets()}
+    found: dict[str, tuple[Any, str]] = {}
+    for variable in sorted(name for name in environ if name.startswith(PREFIX)):
+        value = environ[variable]
+        if variable in OTHER_NAMES:
+            continue
+        if variable in known:
+            found[known[variable]] = (value, f"environment variable {variable}")
+        elif variable in files:
+            name = files[variable]
+            if PREFIX + name.upper() in environ:
+                problems.append(f"{name}: set twice; keep one of {PREFIX}{name.upper()} and {variable} (environment)")
+            elif (text := _secret_text(name, Path(value).expanduser(), f"environment variable {variable}", problems)) is not None:
+                found[name] = (text, f"file {value}, named by environment variable {variable}")
+        else:
+            problems.append(f"{variable}: no such setting{_nearest(variable, [*known, *files, *OTHER_NAMES])} (environment)")
+    return found
+
+
+def _from_file(environ: Mapping[str, str], data: Path, problems: list[str]) -> dict[str, tuple[Any, str]]:
+    named = environ.get("WATERCOOLER_CONFIG", "")
+    path = Path(named).expanduser() if named else data / FILE_NAME
+    try:
+        with path.open("rb") as file:
+            content = file.read(FILE_BYTES_MAX + 1)
+    except FileNotFoundError:
+        if named:
+            problems.append(f"WATERCOOLER_CONFIG: there is no file {named} (environment)")
+        return {}
+    except (OSError, ValueError) as error:
+        problems.append(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}")
+        return {}
+    if len(content) > FILE_BYTES_MAX:
+        problems.append(f"{path}: larger than {_bytes(FILE_BYTES_MAX)}, so hardly a file of settings")
+        return {}
+    try:
+        text = content.decode("utf-8")
+        read = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        problems.append(f"{path}: not TOML: {error}")
+        return {}
+
+    found: dict[str, tuple[Any, str]] = {}
+    for name, value in read.items():
+        source = f"file {path}, line {_line(text, name)}"
+        if name.endswith("_file") and name.removesuffix("_file") in _secrets():
+            plain = name.removesuffix("_file")
+            secret_path = path.parent / Path(str(value)).expanduser()
+            if (content_of := _secret_text(plain, secret_path, source, problems)) is not None:
+                found[plain] = (content_of, f"file {secret_path}, named by {source}")
+        elif name in _secrets():
+            problems.append(f"{name}: a secret does not belong in this file; give {name}_file, the path of a file of its own ({source})")
+        elif name == "data" and not named:
+            problems.append(f"data: this file is found by the data folder and so cannot name it; set {PREFIX}DATA ({source})")
+        elif name == "data" and isinstance(value, str):
+            found[name] = (str(path.parent / Path(value).expanduser()), source)
+        elif name in _kinds():
+            found[name] = (value, source)
+        else:
+            options = [*_kinds(), *(f"{each}_file" for each in _secrets())]
+            problems.append(f"{name}: no such setting{_nearest(name, options)} ({source})")
+    return found
+
+
+def _secret_text(name: str, path: Path, source: str, problems: list[str]) -> str | None:
+    try:
+        with path.open("rb") as file:
+            return file.read(SECRET_BYTES_MAX + 1).decode("utf-8")
+    except UnicodeDecodeError:
+        problems.append(f"{name}: {path} does not hold text ({source})")
+    except (OSError, ValueError) as error:
+        problems.append(f"{name}: {path} cannot be read: {getattr(error, 'strerror', None) or error} ({source})")
+    return None
+
+
+def _line(text: str, name: str) -> int:
+    """The line a top-level name of a TOML text stands in, as a key or as the head of a table; 1 where it is written unusually."""
+    pattern = re.compile(rf"""\s*\[{{0,2}}\s*["']?{re.escape(name)}["']?\s*[=.\]]""")
+    return next((number for number, line in enumerate(text.splitlines(), 1) if pattern.match(line)), 1)
+
+
+def _nearest(name: str, options: list[str]) -> str:
+    near = difflib.get_close_matches(name[:100], options, n=1, cutoff=0.6)
+    return f"; did you mean {near[0]}?" if near else "; docs/settings.md lists them all"
+
+
+def _shown(raw: Any) -> str:
+    text = repr(raw) if isinstance(raw, str) else str(raw)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _bytes(amount: int) -> str:
+    for unit, size in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
+        if amount >= size and amount % size == 0:
+            return f"{amount // size}{unit}"
+    return f"{amount}B"
+
+
+def _time(length: timedelta) -> str:
+    seconds = int(length.total_seconds())
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds >= size and seconds % size == 0:
+            return f"{seconds // size}{unit}"
+    return f"{seconds}s"
+
+
+def _written(value: Any, kind: Kind) -> str:
+    if isinstance(value, timedelta):
+        return _time(value)
+    return _bytes(value) if kind.words.startswith("bytes") else str(value)
