@@ -47,6 +47,21 @@ class Kind:
     read: Callable[[Any], Any]
 
 
+def _bytes(amount: int) -> str:
+    for unit, size in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
+        if amount >= size and amount % size == 0:
+            return f"{amount // size}{unit}"
+    return f"{amount}B"
+
+
+def _time(length: timedelta) -> str:
+    seconds = int(length.total_seconds())
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds >= size and seconds % size == 0:
+            return f"{seconds // size}{unit}"
+    return f"{seconds}s"
+
+
 def whole(least: int, most: int) -> Kind:
     """A whole number within limits."""
 
@@ -417,21 +432,6 @@ def _nearest(name: str, options: list[str]) -> str:
 def _shown(raw: Any) -> str:
     text = repr(raw) if isinstance(raw, str) else str(raw)
     return text if len(text) <= 80 else text[:77] + "..."
-
-
-def _bytes(amount: int) -> str:
-    for unit, size in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
-        if amount >= size and amount % size == 0:
-            return f"{amount // size}{unit}"
-    return f"{amount}B"
-
-
-def _time(length: timedelta) -> str:
-    seconds = int(length.total_seconds())
-    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
-        if seconds >= size and seconds % size == 0:
-            return f"{seconds // size}{unit}"
-    return f"{seconds}s"
 
 
 def _written(value: Any, kind: Kind) -> str:
