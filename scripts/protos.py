@@ -41,7 +41,7 @@ def compare(protos: Path, fresh: Path) -> dict[Path, bytes | None]:
     wanted = {path.relative_to(fresh): path.read_bytes() for path in fresh.rglob("*") if path.is_file()}
     present = {path.relative_to(protos): path.read_bytes() for path in protos.rglob("*") if path.name.endswith(GENERATED)}
     changes: dict[Path, bytes | None] = {path: data for path, data in wanted.items() if present.get(path) != data}
-    changes.update({path: None for path in present.keys() - wanted.keys()})
+    changes.update(dict.fromkeys(present.keys() - wanted.keys()))
     return dict(sorted(changes.items()))
 
 
