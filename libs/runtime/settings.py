@@ -298,7 +298,7 @@ def signing_key(settings: Settings) -> str:
             os.unlink(temporary)
     key = kept.read_text(encoding="utf-8", errors="replace").strip()
     if len(key) < SECRET_CHARACTERS_MIN:
-        raise SettingsError([f"secret_key: {kept} is damaged; restore it from a backup, or remove it: everyone then has to sign in again"])
+        raise SettingsError([f"secret_key: {kept} is damaged; restore it from a backup, or remove it to have a new one made"])
     return key
 
 
