@@ -1,0 +1,1 @@
+"""One small port to a relational database, and its engines."""

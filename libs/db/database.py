@@ -1,0 +1,116 @@
+"""The port to a relational database: the whole difference between engines is behind it."""
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Protocol
+
+
+class Row(Protocol):
+    """One result row, read by column name."""
+
+    def __getitem__(self, column: str, /) -> Any: ...
+
+    def keys(self) -> Any: ...
+
+
+class DatabaseError(Exception):
+    """The engine refused or failed; subclasses say what can be done."""
+
+
+class UniqueViolation(DatabaseError):
+    """A row with the same unique value exists; `constraint` names table and columns, such as `people.email`."""
+
+    def __init__(self, constraint: str) -> None:
+        super().__init__(f"{constraint} exists already")
+        self.constraint = constraint
+
+
+class StorageFull(DatabaseError):
+    """The disk is full: nothing was written, and writing works again when there is room."""
+
+
+class DatabaseBusy(DatabaseError):
+    """Another process held the write lock for too long: try again."""
+
+
+class UnusableDatabase(DatabaseError):
+    """The file or server cannot be used by this version; the message says why and what to do."""
+
+
+class Transaction(Protocol):
+    """Statements with `:named` parameters, all or nothing."""
+
+    async def execute(self, sql: str, **params: Any) -> int:
+        """Run one statement; answers the number of rows it touched.
+
+        Raises:
+            UniqueViolation: a unique value exists.
+            StorageFull: no room.
+        """
+        ...
+
+    async def execute_many(self, sql: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Run one statement for each row of parameters; raises as `execute`."""
+        ...
+
+    async def fetch(self, sql: str, **params: Any) -> Sequence[Row]:
+        """All rows of a query."""
+        ...
+
+    async def fetch_one(self, sql: str, **params: Any) -> Row | None:
+        """The first row of a query, if there is one."""
+        ...
+
+    async def lock(self, name: str) -> None:
+        """Exclude other holders of the named lock until the transaction ends."""
+        ...
+
+    def savepoint(self) -> AbstractAsyncContextManager[None]:
+        """A part that can fail alone: an exception inside undoes that part and is raised on."""
+        ...
+
+
+class Database(Protocol):
+    """Where one service keeps its log and its read models."""
+
+    def transaction(self) -> AbstractAsyncContextManager[Transaction]:
+        """A durable write transaction: when the block ends without an exception, the rows survive power loss."""
+        ...
+
+    def snapshot(self) -> AbstractAsyncContextManager[Transaction]:
+        """A read-only view of one committed moment."""
+        ...
+
+    def scratch(self, schema: str) -> AbstractAsyncContextManager[Database]:
+        """An empty database with this schema, of the same engine, gone when the block ends: for rebuilding beside the live tables."""
+        ...
+
+    async def adopt(self, scratch: Database, tables: Sequence[str], tx: Transaction) -> None:
+        """Inside `tx`, replace the contents of `tables` by those of a scratch database."""
+        ...
+
+    async def install(self, schema: str) -> None:
+        """Create what is missing of a schema; running it again changes nothing."""
+        ...
+
+    async def backup(self, path: str) -> None:
+        """A consistent copy in one file, taken while others read and write."""
+        ...
+
+    async def close(self) -> None:
+        """Release every connection."""
+        ...
+
+
+def in_list(name: str, values: Sequence[Any]) -> tuple[str, dict[str, Any]]:
+    """The placeholders and parameters of `column IN (...)`, portable between engines.
+
+    The list is padded to a power of two by repeating its last value, so that few distinct statements need preparing.
+    An empty list becomes `NULL`, which matches nothing.
+    """
+    if not values:
+        return "NULL", {}
+    size = 1 << (len(values) - 1).bit_length()
+    padded = list(values) + [values[-1]] * (size - len(values))
+    return ", ".join(f":{name}{i}" for i in range(size)), {f"{name}{i}": value for i, value in enumerate(padded)}

@@ -1,0 +1,295 @@
+"""SQLite: one file a service, WAL, one writer, readers that never wait for it."""
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import tempfile
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Never
+
+from .database import Database, DatabaseBusy, DatabaseError, Row, StorageFull, Transaction, UniqueViolation, UnusableDatabase
+
+BUSY_SECONDS = 15.0
+READERS = 16
+
+
+class _Connection:
+    """Statements on one connection. They run inline on the event loop: a thread hop costs more than the query (architecture, section 3)."""
+
+    __slots__ = ("_c", "_depth")
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._c = connection
+        self._depth = 0
+
+    async def execute(self, sql: str, **params: Any) -> int:
+        try:
+            return self._c.execute(sql, params).rowcount
+        except sqlite3.Error as error:
+            _raise(error)
+
+    async def execute_many(self, sql: str, rows: Sequence[Mapping[str, Any]]) -> None:
+        try:
+            self._c.executemany(sql, rows)
+        except sqlite3.Error as error:
+            _raise(error)
+
+    async def fetch(self, sql: str, **params: Any) -> Sequence[Row]:
+        try:
+            return self._c.execute(sql, params).fetchall()
+        except sqlite3.Error as error:
+            _raise(error)
+
+    async def fetch_one(self, sql: str, **params: Any) -> Row | None:
+        try:
+            row: Row | None = self._c.execute(sql, params).fetchone()
+        except sqlite3.Error as error:
+            _raise(error)
+        return row
+
+    async def lock(self, name: str) -> None:
+        """BEGIN IMMEDIATE already excludes every other writer."""
+
+    @asynccontextmanager
+    async def savepoint(self) -> AsyncIterator[None]:
+        self._depth += 1
+        name = f"s{self._depth}"
+        self._c.execute(f"SAVEPOINT {name}")
+        try:
+            yield
+        except BaseException:
+            self._c.execute(f"ROLLBACK TO {name}")
+            self._c.execute(f"RELEASE {name}")
+            raise
+        else:
+            self._c.execute(f"RELEASE {name}")
+        finally:
+            self._depth -= 1
+
+
+def _raise(error: sqlite3.Error) -> Never:
+    message = str(error)
+    if isinstance(error, sqlite3.IntegrityError) and message.startswith("UNIQUE constraint failed: "):
+        raise UniqueViolation(message.removeprefix("UNIQUE constraint failed: ")) from error
+    code = getattr(error, "sqlite_errorname", "")
+    if code == "SQLITE_FULL" or (code.startswith("SQLITE_IOERR") and _no_room(error)):
+        raise StorageFull("the disk is full: free some room, writing goes on by itself") from error
+    if code.startswith("SQLITE_IOERR"):
+        raise StorageFull(f"the disk does not take the write ({message})") from error
+    if code in ("SQLITE_BUSY", "SQLITE_BUSY_SNAPSHOT", "SQLITE_LOCKED"):
+        raise DatabaseBusy("another process is writing: try again") from error
+    if code in ("SQLITE_NOTADB", "SQLITE_CORRUPT", "SQLITE_CANTOPEN", "SQLITE_READONLY"):
+        raise UnusableDatabase(message) from error
+    raise DatabaseError(message) from error
+
+
+def _no_room(error: sqlite3.Error) -> bool:
+    return getattr(error, "sqlite_errorname", "") == "SQLITE_IOERR_WRITE"
+
+
+class _Write:
+    """A write transaction; taken in turn inside the process, by BEGIN IMMEDIATE between processes."""
+
+    __slots__ = ("_db",)
+
+    def __init__(self, db: SqliteDatabase) -> None:
+        self._db = db
+
+    async def __aenter__(self) -> Transaction:
+        db = self._db
+        await db.writer_turn.acquire()
+        try:
+            deadline = 0.0
+            pause = 0.001
+            while True:
+                try:
+                    db.writer.execute("BEGIN IMMEDIATE")
+                    return db.writer_tx
+                except sqlite3.OperationalError as error:
+                    if not getattr(error, "sqlite_errorname", "").startswith("SQLITE_BUSY"):
+                        _raise(error)
+                    now = asyncio.get_running_loop().time()
+                    deadline = deadline or now + BUSY_SECONDS
+                    if now > deadline:
+                        _raise(error)
+                    await asyncio.sleep(pause)
+                    pause = min(pause * 2, 0.05)
+        except BaseException:
+            db.writer_turn.release()
+            raise
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        db = self._db
+        try:
+            if error is None:
+                try:
+                    db.writer.execute("COMMIT")
+                except sqlite3.Error as failure:
+                    _roll_back(db.writer)
+                    _raise(failure)
+            else:
+                _roll_back(db.writer)
+        finally:
+            db.writer_turn.release()
+
+
+def _roll_back(connection: sqlite3.Connection) -> None:
+    if connection.in_transaction:
+        connection.execute("ROLLBACK")
+
+
+class _Read:
+    """A read transaction on a connection of its own, so that reads that interleave keep their own moment."""
+
+    __slots__ = ("_connection", "_db")
+
+    def __init__(self, db: SqliteDatabase) -> None:
+        self._db = db
+
+    async def __aenter__(self) -> Transaction:
+        self._connection = connection = await self._db.borrow()
+        connection.execute("BEGIN")
+        return _Connection(connection)
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        _roll_back(self._connection)
+        self._db.give_back(self._connection)
+
+
+class SqliteDatabase:
+    """One SQLite file with its writer and its readers."""
+
+    def __init__(self, path: str | Path, *, durable: bool = True, cache_kib: int = 8_192) -> None:
+        """Open or create the file.
+
+        Args:
+            path: where; its folder must exist.
+            durable: whether a commit is on the disk when it returns (synchronous=FULL); False only for scratch copies.
+            cache_kib: page cache of each connection.
+
+        Raises:
+            UnusableDatabase: the file is no SQLite database, damaged, or not writable.
+        """
+        self.path = str(path)
+        self._durable = durable
+        self._cache_kib = cache_kib
+        self.writer_turn = asyncio.Lock()
+        try:
+            self.writer = self._connect()
+        except (sqlite3.Error, OSError) as error:
+            raise UnusableDatabase(f"{self.path}: {error}") from error
+        self.writer_tx = _Connection(self.writer)
+        self._free: list[sqlite3.Connection] = []
+        self._opened = 0
+        self._returned = asyncio.Condition()
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self.path, isolation_level=None, timeout=0, cached_statements=512, check_same_thread=False)
+        connection.row_factory = sqlite3.Row
+        connection.execute("PRAGMA busy_timeout = 2000")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA busy_timeout = 0")
+        connection.execute(f"PRAGMA synchronous = {'FULL' if self._durable else 'OFF'}")
+        connection.execute(f"PRAGMA cache_size = -{self._cache_kib}")
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA temp_store = MEMORY")
+        connection.execute("PRAGMA journal_size_limit = 67108864")
+        return connection
+
+    def transaction(self) -> _Write:
+        """A durable write transaction."""
+        return _Write(self)
+
+    def snapshot(self) -> _Read:
+        """A read-only view of one committed moment."""
+        return _Read(self)
+
+    async def borrow(self) -> sqlite3.Connection:
+        """A read connection; waits when all are taken."""
+        while True:
+            if self._free:
+                return self._free.pop()
+            if self._opened < READERS:
+                self._opened += 1
+                connection = self._connect()
+                connection.execute("PRAGMA query_only = ON")
+                return connection
+            async with self._returned:
+                await self._returned.wait_for(lambda: bool(self._free))
+
+    def give_back(self, connection: sqlite3.Connection) -> None:
+        """Return what `borrow` gave."""
+        self._free.append(connection)
+        if self._opened >= READERS:
+            asyncio.get_running_loop().create_task(self._notify())
+
+    async def _notify(self) -> None:
+        async with self._returned:
+            self._returned.notify()
+
+    async def install(self, schema: str) -> None:
+        """Create what is missing of a schema."""
+        async with self.writer_turn:
+            try:
+                self.writer.execute("PRAGMA busy_timeout = 10000")
+                self.writer.executescript(schema)
+            except sqlite3.Error as error:
+                _raise(error)
+            finally:
+                self.writer.execute("PRAGMA busy_timeout = 0")
+
+    @asynccontextmanager
+    async def scratch(self, schema: str) -> AsyncIterator[Database]:
+        """An empty database with this schema beside the live file."""
+        folder = Path(self.path).parent
+        handle, name = tempfile.mkstemp(prefix=".rebuild-", suffix=".db", dir=folder)
+        os.close(handle)
+        scratch = SqliteDatabase(name, durable=False)
+        try:
+            await scratch.install(schema)
+            yield scratch
+        finally:
+            await scratch.close()
+            for suffix in ("", "-wal", "-shm"):
+                Path(name + suffix).unlink(missing_ok=True)
+
+    async def adopt(self, scratch: Database, tables: Sequence[str], tx: Transaction) -> None:
+        """Copy the scratch tables over the live ones inside `tx`."""
+        if not isinstance(scratch, SqliteDatabase):
+            raise TypeError("a scratch database of the same engine is needed")
+        source = scratch.writer
+        for table in tables:
+            await tx.execute(f"DELETE FROM {table}")
+            cursor = source.execute(f"SELECT * FROM {table}")
+            columns = [c[0] for c in cursor.description]
+            insert = f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join(':' + c for c in columns)})"
+            while rows := cursor.fetchmany(1_000):
+                await tx.execute_many(insert, [dict(row) for row in rows])
+
+    async def backup(self, path: str) -> None:
+        """A consistent copy in one file, by SQLite's online backup."""
+
+        def copy() -> None:
+            source = sqlite3.connect(self.path, timeout=10)
+            target = sqlite3.connect(path)
+            try:
+                source.backup(target, pages=2_000, sleep=0.01)
+            finally:
+                target.close()
+                source.close()
+
+        try:
+            await asyncio.to_thread(copy)
+        except sqlite3.Error as error:
+            _raise(error)
+
+    async def close(self) -> None:
+        """Release every connection."""
+        for connection in self._free:
+            connection.close()
+        self._free.clear()
+        self.writer.close()

@@ -1,0 +1,278 @@
+"""The log of one service: streams to decide on, positions to follow."""
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from google.protobuf.message import Message
+
+from libs.db.database import Database, Row, Transaction, UniqueViolation
+from libs.telemetry import metrics
+from libs.text.ids import new_id
+
+from .codec import message_type
+from .model import EVENT_BYTES, EVENTS_PER_APPEND, Conflict, InvalidArgument, Metadata, Projection, Recorded
+from .personal import Keyring, marks
+
+SCHEMA = resources.files(__package__).joinpath("schema.sql").read_text("utf-8")
+SCHEMA_VERSION = 1
+APPENDS_PER_COMMIT = 256
+
+_COLUMNS = "position, id, stream, version, type, data, sealed, actor_id, correlation_id, causation_id, traceparent, record_time"
+_INSERT = f"""
+    INSERT INTO events ({_COLUMNS})
+    VALUES (:position, :id, :stream, :version, :type, :data, :sealed,
+            :actor_id, :correlation_id, :causation_id, :traceparent, :record_time)
+"""
+
+
+@dataclass(slots=True, eq=False)
+class _Append:
+    stream: str
+    expected: int
+    events: Sequence[Message]
+    meta: Metadata
+    request_key: str
+    done: asyncio.Future[int]
+
+
+class EventStore:
+    """Append-only streams in one database, committed in groups.
+
+    Appends that arrive while a commit is under way, or in the same turn of the event loop, share the next commit: the lock, the
+    fsync and the statement that finds the next position are paid once for all. `unique (stream, version)` finds the loser of a
+    race, and only that append fails. Under the lock, positions are given without gaps, so commit order is position order and a
+    reader that follows positions never skips an event.
+    """
+
+    def __init__(self, name: str, database: Database, inline: Sequence[Projection] = ()) -> None:
+        """A store over a database that has the schema; `inline` projections commit with each append."""
+        self.name = name
+        self.database = database
+        self.inline = tuple(inline)
+        self.keyring = Keyring()
+        self._by_type: dict[type[Message], tuple[Projection, ...]] = {}
+        self._pending: list[_Append] = []
+        self._flusher: asyncio.Task[None] | None = None
+        self._wakers: set[asyncio.Event] = set()
+        self._batch_size = metrics.APPEND_BATCH_SIZE
+        self._seconds = metrics.APPEND_SECONDS
+        self._appended = metrics.EVENTS_APPENDED.labels(service=name)
+
+    async def append(self, stream: str, expected: int, events: Sequence[Message], meta: Metadata, request_key: str = "") -> int:
+        """Append to a stream that is at version `expected`; answers the position of the last event once it is durable.
+
+        Raises:
+            Conflict: the stream is past `expected`, or the request key was used meanwhile.
+            InvalidArgument: more than 100 events, or one of more than 512 KiB.
+            Rejected: an inline projection refuses.
+            StorageFull: no room; nothing was written.
+        """
+        if not 1 <= len(events) <= EVENTS_PER_APPEND:
+            raise InvalidArgument(f"an append takes 1 to {EVENTS_PER_APPEND} events, not {len(events)}")
+        done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._pending.append(_Append(stream, expected, events, meta, request_key, done))
+        if self._flusher is None:
+            self._flusher = asyncio.create_task(self._flush())
+        return await done
+
+    async def read(self, stream: str, after: int = 0) -> list[Recorded]:
+        """A stream's events past a version, in order."""
+        async with self.database.snapshot() as tx:
+            rows = await tx.fetch(
+                f"SELECT {_COLUMNS} FROM events WHERE stream = :stream AND version > :after ORDER BY version", stream=stream, after=after
+            )
+            return [await self._recorded(row, tx) for row in rows]
+
+    async def tail(self, after: int, limit: int) -> list[Recorded]:
+        """The next events of the log past a position."""
+        async with self.database.snapshot() as tx:
+            rows = await tx.fetch(
+                f"SELECT {_COLUMNS} FROM events WHERE position > :after ORDER BY position LIMIT :limit", after=after, limit=limit
+            )
+            return [await self._recorded(row, tx) for row in rows]
+
+    async def head(self) -> int:
+        """The position of the newest event; 0 when there is none."""
+        async with self.database.snapshot() as tx:
+            return await _head(tx)
+
+    async def answered(self, request_key: str) -> tuple[str, int] | None:
+        """The stream and version that answered a request before, if one did."""
+        async with self.database.snapshot() as tx:
+            row = await tx.fetch_one("SELECT stream, version FROM requests WHERE request_key = :key", key=request_key)
+            return (row["stream"], row["version"]) if row else None
+
+    def waker(self) -> asyncio.Event:
+        """An event that is set at each commit of this process; give it back by `dismiss`."""
+        waker = asyncio.Event()
+        self._wakers.add(waker)
+        return waker
+
+    def dismiss(self, waker: asyncio.Event) -> None:
+        """Stop setting a waker."""
+        self._wakers.discard(waker)
+
+    async def close(self) -> None:
+        """Wait for the commit under way."""
+        if self._flusher is not None:
+            await asyncio.gather(self._flusher, return_exceptions=True)
+
+    async def _flush(self) -> None:
+        try:
+            while self._pending:
+                batch, self._pending = self._pending[:APPENDS_PER_COMMIT], self._pending[APPENDS_PER_COMMIT:]
+                started = time.perf_counter()
+                await self._commit(batch)
+                self._seconds.observe(time.perf_counter() - started)
+                self._batch_size.observe(len(batch))
+                for waker in self._wakers:
+                    waker.set()
+        finally:
+            self._flusher = None
+
+    async def _commit(self, batch: list[_Append]) -> None:
+        first: set[str] = set()
+        alone: list[_Append] = []
+        for append in batch:
+            if append.stream in first:  # decided on the same version as an earlier one of this batch: that one wins
+                _fail(append, Conflict(append.stream))
+            else:
+                first.add(append.stream)
+                alone.append(append)
+        fresh: dict[str, AESGCM] = {}
+        erased: list[str] = []
+        try:
+            async with self.database.transaction() as tx:
+                positions = await self._write(tx, alone, fresh, erased)
+        except Exception as error:
+            if len(alone) == 1:
+                _fail(alone[0], _meant(error, alone[0]))
+            else:
+                await self._commit_apart(alone)
+            return
+        self._committed(alone, positions, fresh, erased)
+
+    async def _commit_apart(self, batch: list[_Append]) -> None:
+        """One commit still, but each append in a savepoint of its own, so that only the ones at fault fail."""
+        kept: list[_Append] = []
+        positions: list[int] = []
+        fresh: dict[str, AESGCM] = {}
+        erased: list[str] = []
+        failures: list[tuple[_Append, Exception]] = []
+        try:
+            async with self.database.transaction() as tx:
+                for append in batch:
+                    made: dict[str, AESGCM] = dict(fresh)
+                    gone: list[str] = []
+                    try:
+                        async with tx.savepoint():
+                            positions += await self._write(tx, [append], made, gone)
+                    except Exception as error:
+                        failures.append((append, _meant(error, append)))
+                    else:
+                        kept.append(append)
+                        fresh.update(made)
+                        erased += gone
+        except Exception as error:
+            for append in batch:
+                _fail(append, _meant(error, append))
+            return
+        for append, failure in failures:
+            _fail(append, failure)
+        self._committed(kept, positions, fresh, erased)
+
+    def _committed(self, batch: list[_Append], positions: list[int], fresh: dict[str, AESGCM], erased: list[str]) -> None:
+        self.keyring.remember(fresh)
+        for person_id in erased:
+            self.keyring.forget(person_id)
+        for append, position in zip(batch, positions, strict=True):
+            self._appended.inc(len(append.events))
+            if not append.done.done():
+                append.done.set_result(position)
+
+    async def _write(self, tx: Transaction, batch: list[_Append], fresh: dict[str, AESGCM], erased: list[str]) -> list[int]:
+        await tx.lock("events")
+        position = await _head(tx)
+        now = time.time_ns() // 1_000
+        rows: list[dict[str, object]] = []
+        recorded: list[Recorded] = []
+        requests: list[dict[str, object]] = []
+        positions: list[int] = []
+        for append in batch:
+            version = append.expected
+            meta = append.meta
+            for event in append.events:
+                position += 1
+                version += 1
+                data, sealed = await self.keyring.seal(event, tx, now, fresh)
+                if len(data) + len(sealed or b"") > EVENT_BYTES:
+                    raise InvalidArgument(f"an event takes at most {EVENT_BYTES // 1024} KiB: store large things as files and refer to them")
+                event_id = new_id()
+                rows.append({
+                    "position": position, "id": event_id, "stream": append.stream, "version": version,
+                    "type": event.DESCRIPTOR.full_name, "data": data, "sealed": sealed,
+                    "actor_id": meta.actor_id, "correlation_id": meta.correlation_id or event_id,
+                    "causation_id": meta.causation_id, "traceparent": meta.traceparent, "record_time": now,
+                })
+                recorded.append(Recorded(event_id, append.stream, version, position, now, event, meta))
+            positions.append(position)
+            if append.request_key:
+                requests.append({"key": append.request_key, "stream": append.stream, "version": version, "now": now})
+        await tx.execute_many(_INSERT, rows)
+        if requests:
+            await tx.execute_many(
+                "INSERT INTO requests (request_key, stream, version, record_time) VALUES (:key, :stream, :version, :now)", requests
+            )
+        for event_recorded in recorded:
+            for projection in self.projections(type(event_recorded.data)):
+                await projection.apply(event_recorded, tx)
+            mark = marks(type(event_recorded.data))
+            if mark.erases:
+                person_id = getattr(event_recorded.data, mark.subject)
+                await self.keyring.destroy(person_id, tx)
+                erased.append(person_id)
+        return positions
+
+    def projections(self, event_type: type[Message]) -> tuple[Projection, ...]:
+        """The inline projections that take this type of event."""
+        found = self._by_type.get(event_type)
+        if found is None:
+            found = self._by_type[event_type] = tuple(p for p in self.inline if event_type in p.handles)
+        return found
+
+    async def _recorded(self, row: Row, tx: Transaction) -> Recorded:
+        kind = message_type(row["type"])
+        data = kind.FromString(bytes(row["data"]))
+        sealed = row["sealed"]
+        readable = sealed is None or await self.keyring.open(data, bytes(sealed), tx)
+        mark = marks(kind)
+        if mark.erases:  # another process may have erased: its key must not live on in this one's memory
+            self.keyring.forget(getattr(data, mark.subject))
+        meta = Metadata(row["actor_id"], row["correlation_id"], row["causation_id"], row["traceparent"])
+        return Recorded(row["id"], row["stream"], row["version"], row["position"], row["record_time"], data, meta, not readable)
+
+
+async def _head(tx: Transaction) -> int:
+    row = await tx.fetch_one("SELECT COALESCE(MAX(position), 0) AS head FROM events")
+    assert row is not None
+    head: int = row["head"]
+    return head
+
+
+def _meant(error: Exception, append: _Append) -> Exception:
+    """Only the log's own unique constraints mean a lost race; a projection's are its own business."""
+    if isinstance(error, UniqueViolation) and error.constraint.split(".")[0] in ("events", "requests"):
+        return Conflict(append.stream)
+    return error
+
+
+def _fail(append: _Append, error: Exception) -> None:
+    if not append.done.done():
+        append.done.set_exception(error)
+
+

@@ -1,0 +1,1 @@
+"""gRPC between services: in one process or over the network."""

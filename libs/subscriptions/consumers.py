@@ -1,0 +1,151 @@
+"""The consumers that keep their checkpoint in a service's database."""
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from google.protobuf.message import Message
+
+from libs.db.database import Database, Transaction
+from libs.eventstore.model import Projection, Recorded
+from libs.eventstore.personal import Keyring, marks
+
+from .model import Parked, Reactor
+
+
+async def read_checkpoint(tx: Transaction, subscription: str, source: str) -> int | None:
+    """How far a subscription is in a source."""
+    row = await tx.fetch_one(
+        "SELECT position FROM checkpoints WHERE subscription = :subscription AND source = :source",
+        subscription=subscription, source=source,
+    )
+    return row["position"] if row else None
+
+
+async def write_checkpoint(tx: Transaction, subscription: str, source: str, position: int) -> None:
+    """Remember how far a subscription is."""
+    await tx.execute(
+        """
+        INSERT INTO checkpoints (subscription, source, position) VALUES (:subscription, :source, :position)
+        ON CONFLICT (subscription, source) DO UPDATE SET position = excluded.position
+        """,
+        subscription=subscription, source=source, position=position,
+    )
+
+
+class _InDatabase:
+    """Checkpoint and parked streams in the tables of libs/eventstore/schema.sql."""
+
+    def __init__(self, name: str, database: Database) -> None:
+        self.name = name
+        self.database = database
+
+    async def checkpoint(self, source: str) -> int | None:
+        async with self.database.snapshot() as tx:
+            return await read_checkpoint(tx, self.name, source)
+
+    async def park(self, source: str, event: Recorded, reason: str) -> None:
+        async with self.database.transaction() as tx:
+            await tx.execute(
+                """
+                INSERT INTO parked (subscription, source, stream, position, reason, park_time)
+                VALUES (:subscription, :source, :stream, :position, :reason, :now)
+                ON CONFLICT (subscription, source, stream) DO UPDATE SET reason = excluded.reason, retry = 0
+                """,
+                subscription=self.name, source=source, stream=event.stream, position=event.position,
+                reason=reason[:2_000], now=time.time_ns() // 1_000,
+            )
+            if event.position > (await read_checkpoint(tx, self.name, source) or 0):
+                await write_checkpoint(tx, self.name, source, event.position)
+
+    async def parked(self, source: str) -> dict[str, Parked]:
+        async with self.database.snapshot() as tx:
+            rows = await tx.fetch(
+                "SELECT stream, position, retry FROM parked WHERE subscription = :subscription AND source = :source",
+                subscription=self.name, source=source,
+            )
+            return {row["stream"]: Parked(row["position"], bool(row["retry"])) for row in rows}
+
+    async def _forget(self, tx: Transaction, source: str, stream: str) -> None:
+        await tx.execute(
+            "DELETE FROM parked WHERE subscription = :subscription AND source = :source AND stream = :stream",
+            subscription=self.name, source=source, stream=stream,
+        )
+
+
+class ProjectionConsumer(_InDatabase):
+    """Feeds a projection: the checkpoint commits with the rows, so each event takes effect exactly once."""
+
+    def __init__(self, projection: Projection, database: Database) -> None:
+        """A consumer for one asynchronous projection."""
+        super().__init__(projection.name, database)
+        self.projection = projection
+        self.handles: tuple[type[Message], ...] | None = projection.handles
+
+    async def start(self, source: str, head: int) -> int:
+        """From the beginning."""
+        return 0
+
+    async def take(self, source: str, events: Sequence[Recorded], position: int) -> None:
+        """Apply the events past the checkpoint."""
+        async with self.database.transaction() as tx:
+            done = await read_checkpoint(tx, self.name, source) or 0
+            for event in events:
+                if event.position > done:
+                    await self.projection.apply(event, tx)
+            if position > done:
+                await write_checkpoint(tx, self.name, source, position)
+
+    async def unpark(self, source: str, stream: str, events: Sequence[Recorded]) -> None:
+        """Apply what the stream missed."""
+        async with self.database.transaction() as tx:
+            for event in events:
+                await self.projection.apply(event, tx)
+            await self._forget(tx, source, stream)
+
+
+class ReactorConsumer(_InDatabase):
+    """Feeds a reactor from "now" on: at least once, so the reactor is idempotent by event id."""
+
+    def __init__(self, reactor: Reactor, database: Database) -> None:
+        """A consumer for one reactor."""
+        super().__init__(reactor.name, database)
+        self.reactor = reactor
+        self.handles: tuple[type[Message], ...] | None = reactor.handles
+
+    async def start(self, source: str, head: int) -> int:
+        """From now: what was before is history, not news."""
+        return head
+
+    async def take(self, source: str, events: Sequence[Recorded], position: int) -> None:
+        """React to each event, then remember."""
+        for event in events:
+            await self.reactor.react(event)
+        async with self.database.transaction() as tx:
+            await write_checkpoint(tx, self.name, source, position)
+
+    async def unpark(self, source: str, stream: str, events: Sequence[Recorded]) -> None:
+        """React to what the stream missed."""
+        for event in events:
+            await self.reactor.react(event)
+        async with self.database.transaction() as tx:
+            await self._forget(tx, source, stream)
+
+
+class Erasure:
+    """Deletes the keys of erased people when a neighbour says so; the service's own projections scrub its read models."""
+
+    handles: tuple[type[Message], ...]
+    tables: tuple[str, ...] = ()
+
+    def __init__(self, service: str, keyring: Keyring, erasing: Sequence[type[Message]]) -> None:
+        """For the event types that carry the option `erases`."""
+        self.name = f"{service}.erasure"
+        self.keyring = keyring
+        self.handles = tuple(erasing)
+
+    async def apply(self, event: Recorded, tx: Transaction) -> None:
+        """Delete the key of the event's subject."""
+        person_id = getattr(event.data, marks(type(event.data)).subject)
+        await self.keyring.destroy(person_id, tx)
+        self.keyring.forget(person_id)

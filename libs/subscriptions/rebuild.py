@@ -1,0 +1,114 @@
+"""Builds a projection again from its log, beside the live tables; and compares the two."""
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from libs.db.database import Database, Transaction
+from libs.eventstore.model import Log, Projection
+from libs.telemetry import metrics
+
+from .consumers import read_checkpoint, write_checkpoint
+
+BATCH = 1_000
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A row that the live table and its rebuild do not share."""
+
+    projection: str
+    table: str
+    live: str
+    rebuilt: str
+
+
+async def fill(projection: Projection, log: Log, scratch: Database, upto: int, after: int = 0, progress: Progress | None = None) -> int:
+    """Apply the events after one position up to another to a scratch database; answers the position reached."""
+    position = after
+    while position < upto:
+        events = await log.tail(position, BATCH)
+        if not events:
+            break
+        async with scratch.transaction() as tx:
+            for event in events:
+                if event.position > upto:
+                    break
+                if isinstance(event.data, projection.handles):
+                    await projection.apply(event, tx)
+        position = min(events[-1].position, upto)
+        metrics.PROJECTION_REBUILD_EVENTS.inc(len(events))
+        if progress is not None:
+            progress(position, upto)
+    return position
+
+
+async def rebuild(
+    projection: Projection, log: Log, database: Database, schema: str, *, inline: bool, progress: Progress | None = None
+) -> int:
+    """Rebuild a projection while the service goes on; answers the number of positions read.
+
+    The history is applied to a scratch database without a lock. Then, in one transaction that holds the log's lock, the events that
+    came meanwhile are applied and the tables' contents exchanged, so readers see the old rows until they see the new ones.
+    """
+    async with database.scratch(schema) as scratch:
+        reached = await fill(projection, log, scratch, await log.head(), progress=progress)
+        while (head := await log.head()) - reached > BATCH:
+            reached = await fill(projection, log, scratch, head, reached, progress)
+        async with database.transaction() as tx:
+            await tx.lock("events")
+            reached = await fill(projection, log, scratch, await log.head(), reached, progress)
+            await database.adopt(scratch, projection.tables, tx)
+            if not inline:
+                await write_checkpoint(tx, projection.name, log.name, reached)
+                await tx.execute("DELETE FROM parked WHERE subscription = :name AND source = :source", name=projection.name, source=log.name)
+    return reached
+
+
+async def compare(
+    projection: Projection, log: Log, database: Database, schema: str, *, inline: bool, limit: int = 20, progress: Progress | None = None
+) -> list[Difference]:
+    """The rows in which a live projection differs from its rebuild at the same position; empty when all is well."""
+    async with database.scratch(schema) as scratch:
+        reached = await fill(projection, log, scratch, await log.head(), progress=progress)
+        async with database.transaction() as tx:  # held, so that the live tables stand still
+            await tx.lock("events")
+            if inline:
+                await fill(projection, log, scratch, await log.head(), reached)
+            else:
+                live = await read_checkpoint(tx, projection.name, log.name) or 0
+                if live < reached:
+                    return await _compare_at(projection, log, database, schema, live, tx, limit)
+                await fill(projection, log, scratch, live, reached)
+            return await _differences(projection, tx, scratch, limit)
+
+
+async def _compare_at(
+    projection: Projection, log: Log, database: Database, schema: str, position: int, tx: Transaction, limit: int
+) -> list[Difference]:
+    async with database.scratch(schema) as behind:
+        await fill(projection, log, behind, position)
+        return await _differences(projection, tx, behind, limit)
+
+
+async def _differences(projection: Projection, live: Transaction, scratch: Database, limit: int) -> list[Difference]:
+    found: list[Difference] = []
+    async with scratch.snapshot() as rebuilt:
+        for table in projection.tables:
+            left = await _rows(live, table)
+            right = await _rows(rebuilt, table)
+            for row in sorted(left - right)[:limit]:
+                found.append(Difference(projection.name, table, row, ""))
+            for row in sorted(right - left)[:limit]:
+                found.append(Difference(projection.name, table, "", row))
+    return found[:limit]
+
+
+async def _rows(tx: Transaction, table: str) -> set[str]:
+    return {repr([(key, _plain(row[key])) for key in sorted(row.keys())]) for row in await tx.fetch(f"SELECT * FROM {table}")}
+
+
+def _plain(value: object) -> object:
+    return bytes(value) if isinstance(value, bytes | memoryview) else value
