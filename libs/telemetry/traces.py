@@ -86,12 +86,12 @@ def child(traceparent: str) -> str:
     return TraceContext(parent.trace_id, _random_id(8), parent.sampled).format()
 
 
-def span(name: str, traceparent: str | None = None) -> _Working:
-    """Do a piece of work as a child of the current span, or of `traceparent` where it came with a request.
+def span(name: str, parent: str | None = None) -> _Working:
+    """Do a piece of work as a child of the current span, or of `parent`, a traceparent that came with a request.
 
     `with span("GET /posts", request_header): ...` yields its own traceparent. An invalid header starts a new trace.
     """
-    return _Working(name, traceparent)
+    return _Working(name, parent)
 
 
 class _Working:
@@ -99,9 +99,9 @@ class _Working:
 
     __slots__ = ("_name", "_parent", "_previous", "_start_time_ns", "_traceparent")
 
-    def __init__(self, name: str, traceparent: str | None) -> None:
+    def __init__(self, name: str, parent: str | None) -> None:
         self._name = name
-        self._parent = traceparent
+        self._parent = parent
 
     def __enter__(self) -> str:
         self._previous = _current.get()
