@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-REGISTRY = re.compile(r"(pypi|npmjs|pythonhosted|crates|debian|maven|golang)\.(org|com|io)|--(extra-)?index-url|--find-links", re.I)
+REGISTRY = re.compile(r"(pypi|npmjs|pythonhosted|crates|debian|maven|golang)\.(org|com|io)|--(extra-)?index-url|--find-links", re.IGNORECASE)
 NPM_LOCK = ROOT / "services/gateway/assets/package-lock.json"
 
 
@@ -54,3 +54,11 @@ def test_npm_packages_are_pinned_by_hash_and_not_by_address() -> None:
     for name, package in lock["packages"].items():
         assert "resolved" not in package, name
         assert not name or package["integrity"].startswith("sha512-"), name
+
+
+def test_npm_lock_holds_the_programs_of_every_platform() -> None:
+    # A registry that lacked one of them while locking leaves a lock with which `npm ci` refuses to work anywhere.
+    packages = json.loads(NPM_LOCK.read_text(encoding="utf-8"))["packages"]
+    for name, package in packages.items():
+        for program, version in package.get("optionalDependencies", {}).items():
+            assert packages.get(f"node_modules/{program}", {}).get("version") == version, f"{name} needs {program}"
