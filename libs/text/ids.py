@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from uuid import UUID
 
 import uuid_utils
@@ -47,3 +48,14 @@ def is_id(text: str) -> bool:
     except ValueError:
         return False
     return parsed.version == 7 and str(parsed) == text
+
+
+def pair_id(first: str, second: str) -> str:
+    """The id of what stands between two things, the same each time: a UUIDv8 (RFC 9562, section 5.8) of SHA-256 over both.
+
+    Used for streams such as one person's responses to one post, so that a popular post is no contended stream.
+    """
+    digest = bytearray(sha256(f"{first}\0{second}".encode()).digest()[:16])
+    digest[6] = digest[6] & 0x0F | 0x80
+    digest[8] = digest[8] & 0x3F | 0x80
+    return str(UUID(bytes=bytes(digest)))

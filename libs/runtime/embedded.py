@@ -1,0 +1,257 @@
+"""Every service in one process, on SQLite, without a server to install."""
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import json
+import os
+import signal
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import IO, Any
+
+from google.protobuf import descriptor_pool, message_factory
+from google.protobuf.message import Message
+
+from libs.blobs.store import BlobStore
+from libs.db import migrate
+from libs.db.database import UnusableDatabase
+from libs.db.sqlite import SqliteDatabase
+from libs.eventstore.model import Log
+from libs.eventstore.personal import marks
+from libs.eventstore.store import SCHEMA, SCHEMA_VERSION, EventStore
+from libs.rpc.auth import Caller, Keys, Tokens
+from libs.rpc.inprocess import Channel, Registry
+from libs.subscriptions.consumers import Erasure, ProjectionConsumer, ReactorConsumer
+from libs.subscriptions.model import Consumer
+from libs.subscriptions.subscription import Subscription
+from libs.telemetry import logs
+
+from .service import Assembly, Context, Service
+from .settings import Settings
+
+FORMAT = 1
+STOP_SECONDS = 20.0
+
+_log = logs.get_logger(__name__)
+
+
+class AlreadyRunning(Exception):
+    """Another process serves this data folder."""
+
+
+class Embedded:
+    """The network in one process.
+
+    With `follow="all"` everything runs, as `watercooler run` needs it, and no second process may do the same on one folder.
+    With `follow="projections"` only what is safe beside a running network does: calls and read models. Short commands use it.
+    """
+
+    def __init__(self, services: Sequence[Service], settings: Settings, follow: str = "all") -> None:
+        """Prepare; nothing is opened before `start`."""
+        self.services = tuple(services)
+        self.settings = settings
+        self.follow = follow
+        self.stores: dict[str, EventStore] = {}
+        self.assemblies: dict[str, Assembly] = {}
+        self.subscriptions: dict[str, Subscription] = {}
+        self._databases: dict[str, SqliteDatabase] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._lock: IO[str] | None = None
+        self.tokens: Tokens
+        self.channel: Channel
+
+    async def start(self) -> None:
+        """Open the data folder and start every service.
+
+        Raises:
+            UnusableDatabase: the folder is unreadable, damaged or from a newer version.
+            AlreadyRunning: another process serves it.
+        """
+        data = self.settings.data
+        self._claim(data)
+        try:
+            self.tokens = Tokens(Keys(data / "keys"))
+            registry = Registry(self.tokens)
+            self.channel = Channel(registry)
+            blobs = BlobStore.local(data / "blobs")
+            for service in self.services:
+                database = SqliteDatabase(data / f"{service.name}.db", cache_kib=self.settings.cache_database_bytes // 1024)
+                self._databases[service.name] = database
+                await migrate.prepare(database, SCHEMA, SCHEMA_VERSION, service.name, service.schema, service.migrations)
+                self.stores[service.name] = EventStore(service.name, database, service.projections)
+            for service in self.services:
+                context = self._context(service, blobs)
+                assembly = service.assemble(context)
+                self.assemblies[service.name] = assembly
+                for add, servicer in assembly.servicers:
+                    add(servicer, registry)
+                self._subscribe(service, assembly)
+            for subscription in self.subscriptions.values():
+                await subscription.prepare()
+            for subscription in self.subscriptions.values():
+                store = self.stores[subscription.log.name]
+                self._go(f"subscription {subscription.consumer.name}", subscription.run(store.waker()))
+            if self.follow == "all":
+                for service in self.services:
+                    for number, task in enumerate(self.assemblies[service.name].tasks):
+                        self._go(f"{service.name} task {number}", task())
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """Finish what is under way and release everything, within 20 seconds."""
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=STOP_SECONDS)
+        self._tasks.clear()
+        for name, assembly in self.assemblies.items():
+            if assembly.close is not None:
+                try:
+                    await assembly.close()
+                except Exception:
+                    _log.exception("service did not close cleanly", service=name)
+        for store in self.stores.values():
+            await store.close()
+        for database in self._databases.values():
+            await database.close()
+        self._databases.clear()
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    async def caught_up(self) -> Mapping[str, int]:
+        """How many events each subscription is behind; all zero when every read model is current."""
+        heads = {name: await store.head() for name, store in self.stores.items()}
+        return {s.consumer.name: max(0, heads[s.log.name] - max(s.position, 0)) for s in self.subscriptions.values()}
+
+    async def settle(self, timeout_seconds: float = 30.0) -> None:
+        """Wait until every subscription has taken all there is, effects of effects included.
+
+        Raises:
+            TimeoutError: they do not come to rest.
+        """
+        async with asyncio.timeout(timeout_seconds):
+            while any(behind := await self.caught_up()):
+                waiting = [name for name, count in behind.items() if count]
+                if not waiting:
+                    return
+                for name in waiting:
+                    subscription = self.subscriptions[name]
+                    await subscription.reached(await self.stores[subscription.log.name].head())
+
+    async def serve(self, ready: Callable[[int], None] | None = None) -> None:
+        """Serve HTTP for the service that has an application, until the process is asked to stop."""
+        from granian.constants import Interfaces
+        from granian.server.embed import Server
+
+        app = next(a.app for a in self.assemblies.values() if a.app is not None)
+        server = Server(
+            app, address=self.settings.host, port=self.settings.port, interface=Interfaces.ASGI, log_enabled=False, websockets=False,
+            backpressure=512,
+        )
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, server.stop)
+        serving = asyncio.create_task(server.serve())
+        if ready is not None:
+            ready(self.settings.port)
+        await serving
+
+    def service_token(self, name: str) -> str:
+        """A token of a named internal actor, such as the command line."""
+        return self.tokens.sign(Caller(service=name))
+
+    def _context(self, service: Service, blobs: BlobStore) -> Context:
+        folder = self.settings.data / "index" / service.name
+        folder.mkdir(parents=True, exist_ok=True)
+
+        def log(name: str) -> Log:
+            if name not in (service.name, *service.follows):
+                raise KeyError(f"{service.name} does not follow {name}: its manifest must say so")
+            return self.stores[name]
+
+        def channel(name: str) -> Any:
+            if name not in service.calls:
+                raise KeyError(f"{service.name} does not call {name}: its manifest must say so")
+            return self.channel
+
+        async def reached(name: str, position: int) -> bool:
+            subscription = self.subscriptions.get(name)
+            return subscription is not None and await subscription.reached(position)
+
+        return Context(
+            name=service.name, settings=self.settings, database=self._databases[service.name], events=self.stores[service.name],
+            channel=channel, log=log, blobs=blobs, tokens=self.tokens, folder=folder, reached=reached, caught_up=self.caught_up,
+        )
+
+    def _subscribe(self, service: Service, assembly: Assembly) -> None:
+        database = self._databases[service.name]
+        store = self.stores[service.name]
+        consumers: list[tuple[str, Consumer]] = [(s.source, ProjectionConsumer(s.projection, database)) for s in service.subscribed]
+        for source in service.follows:
+            erasing = erasing_types(source)
+            if erasing and source in self.stores:
+                consumers.append((source, ProjectionConsumer(Erasure(service.name, store.keyring, erasing), database)))
+        if self.follow == "all":
+            consumers += [(source, ReactorConsumer(reactor, database)) for source, reactor in assembly.reactors]
+            consumers += assembly.consumers
+        for source, consumer in consumers:
+            if source not in self.stores:
+                continue  # a short command runs without that neighbour
+            name = consumer.name
+            if name in self.subscriptions:
+                name = f"{name}@{source}"
+            self.subscriptions[name] = Subscription(self.stores[source], consumer)
+
+    def _claim(self, data: Path) -> None:
+        try:
+            data.mkdir(parents=True, exist_ok=True)
+            mark = data / "watercooler.json"
+            if not mark.exists():
+                if any(data.glob("*.db")):
+                    raise UnusableDatabase(f"{data} holds databases but no watercooler.json: it is no data folder of Watercooler, or damaged")
+                mark.write_text(json.dumps({"format": FORMAT}) + "\n")
+            try:
+                found = int(json.loads(mark.read_text())["format"])
+            except (ValueError, KeyError, TypeError) as error:
+                raise UnusableDatabase(f"{mark} cannot be read: restore it from a backup") from error
+        except OSError as error:
+            raise UnusableDatabase(f"the data folder {data} cannot be used: {error.strerror or error}") from error
+        if found > FORMAT:
+            raise UnusableDatabase(f"{data} was written by a newer version (format {found}, this one knows {FORMAT}): start that version")
+        if self.follow == "all":
+            self._lock = open(data / "serving.lock", "w")  # noqa: SIM115 - held as long as the process serves
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                self._lock.close()
+                self._lock = None
+                raise AlreadyRunning(f"{data} is served by another process: stop it first, or choose another folder by --data") from None
+            self._lock.write(str(os.getpid()))
+            self._lock.flush()
+
+    def _go(self, name: str, work: Awaitable[None]) -> None:
+        async def guarded() -> None:
+            with contextlib.suppress(asyncio.CancelledError):
+                try:
+                    await work
+                except Exception:
+                    _log.exception("background work ended", work=name)
+
+        self._tasks.append(asyncio.create_task(guarded(), name=name))
+
+
+def erasing_types(service: str) -> tuple[type[Message], ...]:
+    """The events of a service that erase a person, by the message option `erases`."""
+    try:
+        import_module(f"watercooler.{service}.v1.events_pb2")
+    except ModuleNotFoundError:
+        return ()
+    file = descriptor_pool.Default().FindFileByName(f"watercooler/{service}/v1/events.proto")
+    kinds = [message_factory.GetMessageClass(descriptor) for descriptor in file.message_types_by_name.values()]
+    return tuple(kind for kind in kinds if marks(kind).erases)

@@ -1,0 +1,373 @@
+"""What every engine must do: suites over a factory, run once for each adapter.
+
+A test module subclasses a suite and supplies the factory; nothing else differs between engines:
+
+    class TestOnSqlite(EventStoreContract):
+        async def open(self, folder): return SqliteDatabase(folder / "events.db")
+"""
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import pytest
+from google.protobuf.message import Message
+
+from libs.db.database import Database, Transaction, UniqueViolation, in_list
+from libs.eventstore.model import Conflict, InvalidArgument, Metadata, Recorded, Rejected
+from libs.eventstore.store import SCHEMA, EventStore
+from libs.subscriptions import rebuild
+from libs.subscriptions.consumers import Erasure, ProjectionConsumer
+from libs.subscriptions.subscription import Subscription
+from watercooler.feed.v1.events_pb2 import PostDeleted, PostEdited, PostPublished
+from watercooler.identity.v1.events_pb2 import PersonErased
+
+META = Metadata("ann", "correlation", "cause", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+
+TABLES = """
+CREATE TABLE IF NOT EXISTS texts (
+    post_id TEXT PRIMARY KEY,
+    body    TEXT NOT NULL UNIQUE
+);
+CREATE TABLE IF NOT EXISTS tallies (
+    author_id TEXT PRIMARY KEY,
+    posts     INTEGER NOT NULL
+);
+"""
+
+
+class Texts:
+    """A projection with a unique column; refuses the body `forbidden`, fails on `broken`."""
+
+    name = "test.texts"
+    handles: tuple[type[Message], ...] = (PostPublished, PostEdited, PostDeleted)
+    tables: tuple[str, ...] = ("texts",)
+
+    def __init__(self) -> None:
+        self.mended = False
+
+    async def apply(self, event: Recorded, tx: Transaction) -> None:
+        match event.data:
+            case PostPublished(post_id=post_id, body=body):
+                if body == "forbidden":
+                    raise Rejected("that is forbidden")
+                if body == "broken" and not self.mended:
+                    raise RuntimeError("a fault in the projection")
+                await tx.execute("INSERT INTO texts (post_id, body) VALUES (:post_id, :body)", post_id=post_id, body=body or post_id)
+            case PostEdited(post_id=post_id, body=body):
+                await tx.execute("UPDATE texts SET body = :body WHERE post_id = :post_id", post_id=post_id, body=body)
+            case PostDeleted(post_id=post_id):
+                await tx.execute("DELETE FROM texts WHERE post_id = :post_id", post_id=post_id)
+
+
+class Tallies:
+    """A projection that double delivery would falsify."""
+
+    name = "test.tallies"
+    handles: tuple[type[Message], ...] = (PostPublished,)
+    tables: tuple[str, ...] = ("tallies",)
+
+    async def apply(self, event: Recorded, tx: Transaction) -> None:
+        assert isinstance(event.data, PostPublished)
+        await tx.execute(
+            """
+            INSERT INTO tallies (author_id, posts) VALUES (:author_id, 1)
+            ON CONFLICT (author_id) DO UPDATE SET posts = tallies.posts + 1
+            """,
+            author_id=event.data.author_id,
+        )
+
+
+def published(number: int | str, body: str = "", author: str = "ann") -> PostPublished:
+    """A post for tests."""
+    return PostPublished(post_id=f"p{number}", author_id=author, body=body or f"body {number}")
+
+
+class DatabaseFactory:
+    """What a test module supplies: an empty database of its engine."""
+
+    async def open(self, folder: Path) -> Database:
+        """A database in this folder, or on a server under a name made from it; opened again, it holds what it held."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    async def database(self, tmp_path: Path) -> AsyncIterator[Database]:
+        """An empty database with the kernel's tables and the tables of this module."""
+        database = await self.open(tmp_path)
+        await database.install(SCHEMA + TABLES)
+        yield database
+        await database.close()
+
+
+class DatabaseContract(DatabaseFactory):
+    """Transactions, snapshots and savepoints."""
+
+    async def test_a_transaction_is_all_or_nothing(self, database: Database) -> None:
+        with pytest.raises(RuntimeError):
+            async with database.transaction() as tx:
+                await tx.execute("INSERT INTO texts (post_id, body) VALUES ('a', 'a')")
+                raise RuntimeError
+        async with database.snapshot() as tx:
+            assert await tx.fetch_one("SELECT * FROM texts") is None
+
+    async def test_a_snapshot_keeps_its_moment(self, database: Database) -> None:
+        async with database.snapshot() as before:
+            assert len(await before.fetch("SELECT * FROM texts")) == 0
+            async with database.transaction() as tx:
+                await tx.execute("INSERT INTO texts (post_id, body) VALUES ('a', 'a')")
+            assert len(await before.fetch("SELECT * FROM texts")) == 0
+        async with database.snapshot() as after:
+            assert len(await after.fetch("SELECT * FROM texts")) == 1
+
+    async def test_a_savepoint_fails_alone(self, database: Database) -> None:
+        async with database.transaction() as tx:
+            await tx.execute("INSERT INTO texts (post_id, body) VALUES ('a', 'a')")
+            with pytest.raises(UniqueViolation):
+                async with tx.savepoint():
+                    await tx.execute("INSERT INTO texts (post_id, body) VALUES ('b', 'b')")
+                    await tx.execute("INSERT INTO texts (post_id, body) VALUES ('a', 'c')")
+            await tx.execute("INSERT INTO texts (post_id, body) VALUES ('d', 'd')")
+        async with database.snapshot() as tx:
+            assert [row["post_id"] for row in await tx.fetch("SELECT post_id FROM texts ORDER BY post_id")] == ["a", "d"]
+
+    async def test_a_unique_violation_names_its_column(self, database: Database) -> None:
+        async with database.transaction() as tx:
+            await tx.execute("INSERT INTO texts (post_id, body) VALUES ('a', 'a')")
+        with pytest.raises(UniqueViolation) as caught:
+            async with database.transaction() as tx:
+                await tx.execute("INSERT INTO texts (post_id, body) VALUES ('b', 'a')")
+        assert caught.value.constraint == "texts.body"
+
+    async def test_lists_of_any_length(self, database: Database) -> None:
+        async with database.transaction() as tx:
+            await tx.execute_many(
+                "INSERT INTO texts (post_id, body) VALUES (:id, :id)", [{"id": f"{number}"} for number in range(9)]
+            )
+            for wanted in ([], ["3"], ["1", "2", "8"], [str(n) for n in range(9)]):
+                names, values = in_list("ids", wanted)
+                rows = await tx.fetch(f"SELECT post_id FROM texts WHERE post_id IN ({names})", **values)
+                assert sorted(row["post_id"] for row in rows) == sorted(wanted)
+
+
+class EventStoreContract(DatabaseFactory):
+    """Append, read, tail, group commit, personal data."""
+
+    async def test_a_stream_reads_back_as_it_was_appended(self, database: Database) -> None:
+        store = EventStore("test", database)
+        await store.append("post-1", 0, [published(1), PostEdited(post_id="p1", author_id="ann", body="new")], META)
+        first, second = await store.read("post-1")
+        assert (first.version, first.position, first.stream, first.meta) == (1, 1, "post-1", META)
+        assert second.data == PostEdited(post_id="p1", author_id="ann", body="new")
+        assert (second.version, second.position) == (2, 2)
+        assert [e.version for e in await store.read("post-1", after=1)] == [2]
+        assert await store.head() == 2
+
+    async def test_the_loser_of_a_race_is_told(self, database: Database) -> None:
+        store = EventStore("test", database)
+        results = await asyncio.gather(
+            *(store.append("post-1", 0, [published(1, f"by {n}")], META) for n in range(8)), return_exceptions=True
+        )
+        assert sum(isinstance(r, int) for r in results) == 1
+        assert sum(isinstance(r, Conflict) for r in results) == 7
+        with pytest.raises(Conflict):
+            await store.append("post-1", 0, [published(1)], META)
+        assert len(await store.read("post-1")) == 1
+
+    async def test_a_race_between_stores_has_one_winner(self, database: Database, tmp_path: Path) -> None:
+        other = await self.open(tmp_path)
+        stores = [EventStore("test", database), EventStore("test", other)]
+        results = await asyncio.gather(
+            *(stores[n % 2].append(f"post-{n // 2}", 0, [published(n)], META) for n in range(40)), return_exceptions=True
+        )
+        assert sum(isinstance(r, int) for r in results) == 20
+        assert await stores[0].head() == 20
+        await other.close()
+
+    async def test_one_refusal_in_a_group_commit_fails_alone(self, database: Database) -> None:
+        store = EventStore("test", database, (Texts(),))
+        bodies = ["a", "forbidden", "b", "a", "broken", "c"]
+        results = await asyncio.gather(
+            *(store.append(f"post-{n}", 0, [published(n, body)], META) for n, body in enumerate(bodies)), return_exceptions=True
+        )
+        assert [type(r) for r in results] == [int, Rejected, int, UniqueViolation, RuntimeError, int]
+        assert [e.stream for e in await store.tail(0, 10)] == ["post-0", "post-2", "post-5"]
+        assert [e.position for e in await store.tail(0, 10)] == [1, 2, 3]
+
+    async def test_a_request_is_answered_once(self, database: Database) -> None:
+        store = EventStore("test", database)
+        await store.append("post-1", 0, [published(1)], META, "ann:r1")
+        assert await store.answered("ann:r1") == ("post-1", 1)
+        assert await store.answered("bob:r1") is None
+        with pytest.raises(Conflict):
+            await store.append("post-2", 0, [published(2)], META, "ann:r1")
+
+    async def test_limits(self, database: Database) -> None:
+        store = EventStore("test", database)
+        with pytest.raises(InvalidArgument):
+            await store.append("post-1", 0, [], META)
+        with pytest.raises(InvalidArgument):
+            await store.append("post-1", 0, [published(n) for n in range(101)], META)
+        with pytest.raises(InvalidArgument, match="512 KiB"):
+            await store.append("post-1", 0, [published(1, "x" * (512 * 1024))], META)
+        assert await store.head() == 0
+
+    async def test_a_tailing_reader_never_skips(self, database: Database, tmp_path: Path) -> None:
+        """Writers on two connections, one reader that follows positions: it sees every position, in order, once."""
+        other = await self.open(tmp_path)
+        stores = [EventStore("test", database), EventStore("test", other)]
+        writers, each = 32, 12
+        seen: list[int] = []
+
+        async def write(writer: int) -> None:
+            for number in range(each):
+                await stores[writer % 2].append(f"post-{writer}", number, [published(f"{writer}-{number}")], META)
+
+        async def follow() -> None:
+            while len(seen) < writers * each:
+                seen.extend(e.position for e in await stores[0].tail(seen[-1] if seen else 0, 7))
+                await asyncio.sleep(0)
+
+        async with asyncio.timeout(60):
+            await asyncio.gather(follow(), *(write(w) for w in range(writers)))
+        assert seen == list(range(1, writers * each + 1))
+        await other.close()
+
+    async def test_personal_fields_are_sealed_in_the_table(self, database: Database) -> None:
+        store = EventStore("test", database)
+        await store.append("post-1", 0, [published(1, "a personal remark")], META)
+        async with database.snapshot() as tx:
+            row = await tx.fetch_one("SELECT data, sealed FROM events")
+        assert row is not None
+        assert b"personal" not in bytes(row["data"]) and b"personal" not in bytes(row["sealed"])
+        assert b"ann" in bytes(row["data"])
+
+    async def test_erasure_leaves_history_without_its_text(self, database: Database) -> None:
+        store = EventStore("test", database, (Texts(),))
+        await store.append("post-1", 0, [published(1, "keep", "bob")], META)
+        await store.append("post-2", 0, [published(2, "gone", "ann")], META)
+        await store.append("person-ann", 0, [PersonErased(person_id="ann")], META)
+        for reader in (store, EventStore("test", database)):
+            kept, gone, _ = await reader.tail(0, 10)
+            assert isinstance(kept.data, PostPublished) and isinstance(gone.data, PostPublished)
+            assert (kept.data.body, kept.erased) == ("keep", False)
+            assert (gone.data.body, gone.data.post_id, gone.erased) == ("", "p2", True)
+
+    async def test_what_is_written_after_an_erasure_has_a_new_key(self, database: Database) -> None:
+        store = EventStore("test", database)
+        await store.append("post-1", 0, [published(1, "old")], META)
+        await store.append("person-ann", 0, [PersonErased(person_id="ann")], META)
+        await store.append("post-2", 0, [published(2, "new")], META)
+        bodies = [e.data.body for e in await EventStore("test", database).tail(0, 10) if isinstance(e.data, PostPublished)]
+        assert bodies == ["", "new"]
+
+
+class SubscriptionContract(DatabaseFactory):
+    """Delivery: effectively once, in order, past poison; rebuild equals live."""
+
+    async def _filled(self, database: Database, bodies: Sequence[str]) -> EventStore:
+        store = EventStore("source", database)
+        for number, body in enumerate(bodies):
+            await store.append(f"post-{number}", 0, [published(number, body)], META)
+        return store
+
+    async def _drain(self, subscription: Subscription) -> None:
+        while await subscription.step():
+            pass
+
+    async def test_redelivery_changes_nothing(self, database: Database) -> None:
+        store = await self._filled(database, [""] * 25)
+        consumer = ProjectionConsumer(Tallies(), database)
+        for _ in range(3):
+            await self._drain(Subscription(store, consumer, batch=7))
+            events = await store.tail(0, 100)
+            await consumer.take("source", events, events[-1].position)
+        async with database.snapshot() as tx:
+            row = await tx.fetch_one("SELECT posts FROM tallies")
+        assert row is not None and row["posts"] == 25
+
+    async def test_two_followers_of_one_subscription_deliver_once(self, database: Database, tmp_path: Path) -> None:
+        store = await self._filled(database, [""] * 50)
+        other = await self.open(tmp_path)
+        await asyncio.gather(
+            self._drain(Subscription(store, ProjectionConsumer(Tallies(), database), batch=3)),
+            self._drain(Subscription(store, ProjectionConsumer(Tallies(), other), batch=5)),
+        )
+        async with database.snapshot() as tx:
+            row = await tx.fetch_one("SELECT posts FROM tallies")
+        assert row is not None and row["posts"] == 50
+        await other.close()
+
+    async def test_a_poison_event_parks_its_stream_and_the_others_go_on(self, database: Database) -> None:
+        store = await self._filled(database, ["a", "broken", "c"])
+        await store.append("post-1", 1, [PostEdited(post_id="p1", author_id="ann", body="mended text")], META)
+        texts = Texts()
+        subscription = Subscription(store, ProjectionConsumer(texts, database), retries=2)
+        await self._drain(subscription)
+        async with database.snapshot() as tx:
+            assert [row["post_id"] for row in await tx.fetch("SELECT post_id FROM texts ORDER BY post_id")] == ["p0", "p2"]
+            parked = await tx.fetch("SELECT stream, position, reason FROM parked")
+        assert [(row["stream"], row["position"]) for row in parked] == [("post-1", 2)]
+        assert "fault in the projection" in parked[0]["reason"]
+
+        texts.mended = True
+        async with database.transaction() as tx:
+            await tx.execute("UPDATE parked SET retry = 1")
+        await self._drain(subscription)
+        async with database.snapshot() as tx:
+            rows = await tx.fetch("SELECT post_id, body FROM texts ORDER BY post_id")
+            assert await tx.fetch_one("SELECT * FROM parked") is None
+        assert [(row["post_id"], row["body"]) for row in rows] == [("p0", "a"), ("p1", "mended text"), ("p2", "c")]
+
+    async def test_a_parked_stream_stays_parked_over_a_restart(self, database: Database) -> None:
+        store = await self._filled(database, ["broken"])
+        await self._drain(Subscription(store, ProjectionConsumer(Texts(), database), retries=1))
+        await store.append("post-0", 1, [PostEdited(post_id="p0", author_id="ann", body="later")], META)
+        again = Subscription(store, ProjectionConsumer(Texts(), database), retries=1)
+        await self._drain(again)
+        assert await again.caught_up()
+        async with database.snapshot() as tx:
+            assert await tx.fetch_one("SELECT * FROM texts") is None
+            assert len(await tx.fetch("SELECT * FROM parked")) == 1
+
+    async def test_a_rebuild_equals_live_while_writing_goes_on(self, database: Database) -> None:
+        texts = Texts()
+        store = EventStore("source", database, (texts,))
+        for number in range(30):
+            await store.append(f"post-{number}", 0, [published(number)], META)
+
+        async def write() -> None:
+            for number in range(30, 60):
+                await store.append(f"post-{number}", 0, [published(number)], META)
+
+        seen: list[tuple[int, int]] = []
+        await asyncio.gather(
+            write(),
+            rebuild.rebuild(texts, store, database, SCHEMA + TABLES, inline=True, progress=lambda done, total: seen.append((done, total))),
+        )
+        assert seen and all(done <= total for done, total in seen)
+        assert await rebuild.compare(texts, store, database, SCHEMA + TABLES, inline=True) == []
+        async with database.snapshot() as tx:
+            assert len(await tx.fetch("SELECT * FROM texts")) == 60
+
+    async def test_a_comparison_finds_what_is_wrong(self, database: Database) -> None:
+        texts = Texts()
+        store = EventStore("source", database, (texts,))
+        for number in range(3):
+            await store.append(f"post-{number}", 0, [published(number)], META)
+        async with database.transaction() as tx:
+            await tx.execute("UPDATE texts SET body = 'falsified' WHERE post_id = 'p1'")
+        differences = await rebuild.compare(texts, store, database, SCHEMA + TABLES, inline=True)
+        assert any("falsified" in d.live for d in differences) and any("body 1" in d.rebuilt for d in differences)
+        await rebuild.rebuild(texts, store, database, SCHEMA + TABLES, inline=True)
+        assert await rebuild.compare(texts, store, database, SCHEMA + TABLES, inline=True) == []
+
+    async def test_a_neighbour_erasure_deletes_the_key_here(self, database: Database) -> None:
+        store = EventStore("feed", database)
+        await store.append("post-1", 0, [published(1, "text")], META)
+        identity = EventStore("identity", database)
+        erasure = ProjectionConsumer(Erasure("feed", store.keyring, (PersonErased,)), database)
+        await identity.append("person-ann", 0, [PersonErased(person_id="ann")], META)
+        await self._drain(Subscription(identity, erasure))
+        [post, _] = await store.tail(0, 10)
+        assert post.erased

@@ -1,0 +1,85 @@
+"""A small world for tests: services as they run embedded, in a folder of the test's own."""
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from libs.rpc.auth import Caller, acting
+from libs.runtime.embedded import Embedded
+from libs.runtime.service import Service
+from libs.runtime.settings import Settings
+from libs.subscriptions import rebuild
+from libs.eventstore.store import SCHEMA
+
+T = TypeVar("T")
+
+
+def shared_data() -> Path | None:
+    """The folder of real data that stands beside the repository on some machines; None where it does not.
+
+    A test that needs it skips with a printed reason.
+    """
+    folder = Path(os.environ.get("WATERCOOLER_SHARED") or Path(__file__).resolve().parents[3] / "shared")
+    return folder if (folder / "data").is_dir() else None
+
+
+class World:
+    """Running services, and ways to act in them."""
+
+    def __init__(self, embedded: Embedded) -> None:
+        """Around a started process."""
+        self.embedded = embedded
+
+    @classmethod
+    @asynccontextmanager
+    async def of(cls, folder: Path, *services: Service, **settings: Any) -> AsyncIterator[World]:
+        """Start services in a folder; stopping and starting again in the same folder keeps what was written."""
+        embedded = Embedded(services, replace(Settings(data=folder / "var", log_level="warning"), **settings))
+        await embedded.start()
+        try:
+            yield cls(embedded)
+        finally:
+            await embedded.stop()
+
+    def stub(self, stub: Any, service: str) -> Any:
+        """A generated stub that reaches the service."""
+        if service not in self.embedded.stores:
+            raise KeyError(f"{service} does not run in this world")
+        return stub(self.embedded.channel)
+
+    def store(self, service: str) -> Any:
+        """A service's event store."""
+        return self.embedded.stores[service]
+
+    @contextmanager
+    def acting_as(self, person_id: str, roles: Sequence[str] = ("employee",), scopes: Sequence[str] = ("read", "write", "admin")) -> Iterator[None]:
+        """Calls made inside come from this person."""
+        with acting(self.embedded.tokens.sign(Caller(person_id, frozenset(roles), frozenset(scopes)))):
+            yield
+
+    @contextmanager
+    def acting_for(self, service: str) -> Iterator[None]:
+        """Calls made inside come from a service acting for itself."""
+        with acting(self.embedded.service_token(service)):
+            yield
+
+    async def settle(self) -> None:
+        """Wait until every read model and effect is current."""
+        await self.embedded.settle()
+
+    async def assert_rebuilds(self) -> None:
+        """Every projection equals its rebuild from the log."""
+        await self.settle()
+        for service in self.embedded.services:
+            database = self.embedded.stores[service.name].database
+            schema = SCHEMA + service.schema
+            for projection in service.projections:
+                log = self.embedded.stores[service.name]
+                assert await rebuild.compare(projection, log, database, schema, inline=True) == []
+            for follows in service.subscribed:
+                log = self.embedded.stores[follows.source]
+                assert await rebuild.compare(follows.projection, log, database, schema, inline=False) == []
