@@ -1,11 +1,12 @@
 """What the pages show: one frozen struct a page, filled by the page handlers and rendered by its template.
 
-A page carries a `Shell` (who reads, in which language, what the rail shows) and its own matter. `Renderer.render(page)` picks the template named
-by the struct. Structs under "Fragments" answer requests that carry the header `HX-Request`; every other request gets the whole page or, after a
-form, a redirect (303) to the form's `return_to`.
+A page carries a `Shell` (who reads, in which language, what the rail shows) and its own matter. `Renderer.render(page)` picks
+the template named by the struct. Structs under "Fragments" answer requests that carry the header `HX-Request`; every other
+request gets the whole page or, after a form, a redirect (303) to the form's `return_to`.
 
-Conventions: times are aware datetimes; `*_html` is HTML that has already been through the sanitiser; text fields are plain and escaped by the
-template; errors are sentences in the reader's language (`Translations.gettext` of rendering.py); an empty `next_url` means the list is at its end.
+Conventions: times are aware datetimes; `*_html` is HTML that has already been through the sanitiser; text fields are plain and
+escaped by the template; errors are sentences in the reader's language (`translations` of rendering.py); an empty `next_url`
+means the list is at its end.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     """Something a template reads."""
 
 
-# --- the small parts --------------------------------------------------------------------------------------------------------------------------
+# --- the small parts ------------------------------------------------------------------------------------------------
 
 
 class PersonRef(View, frozen=True, kw_only=True):
@@ -255,7 +256,7 @@ class Page(View, frozen=True, kw_only=True):
     shell: Shell
 
 
-# --- before the sign-in -----------------------------------------------------------------------------------------------------------------------
+# --- before the sign-in ---------------------------------------------------------------------------------------------
 
 
 class SetupPage(Page, frozen=True, kw_only=True):
@@ -300,7 +301,7 @@ class InvitationPage(Page, frozen=True, kw_only=True):
     is_expired: bool = False
 
 
-# --- posts ------------------------------------------------------------------------------------------------------------------------------------
+# --- posts ----------------------------------------------------------------------------------------------------------
 
 
 class HomePage(Page, frozen=True, kw_only=True):
@@ -403,7 +404,7 @@ class SavedPage(Page, frozen=True, kw_only=True):
     page: PostPage
 
 
-# --- communities ------------------------------------------------------------------------------------------------------------------------------
+# --- communities ----------------------------------------------------------------------------------------------------
 
 
 class CommunityRow(View, frozen=True, kw_only=True):
@@ -485,8 +486,11 @@ class MemberRow(View, frozen=True, kw_only=True):
 
 
 class MembersPage(Page, frozen=True, kw_only=True):
-    """Members by name. A moderator posts to /communities/ID/members: person_id and action ("member", "moderator", "owner", "remove"), or
-    person (a handle) with action "add"."""
+    """Members by name.
+
+    A moderator posts to /communities/ID/members: person_id and action ("member", "moderator", "owner", "remove"), or person (a
+    handle) with action "add".
+    """
 
     template: ClassVar[str] = "pages/community_members.html"
     nav_key: ClassVar[str] = "communities"
@@ -514,7 +518,10 @@ class RequestsPage(Page, frozen=True, kw_only=True):
 
 
 class CommunityEditPage(Page, frozen=True, kw_only=True):
-    """Fields: name, handle (only when new), description, rules, kind, tags (comma separated), version. `community` is None for a new one."""
+    """Fields: name, handle (only when new), description, rules, kind, tags (comma separated), version; or action ("archive", "unarchive").
+
+    `community` is None for a new one. Posts to /communities/new or /communities/ID/edit.
+    """
 
     template: ClassVar[str] = "pages/community_edit.html"
     nav_key: ClassVar[str] = "communities"
@@ -522,7 +529,7 @@ class CommunityEditPage(Page, frozen=True, kw_only=True):
     form: Form = Form()
 
 
-# --- people -----------------------------------------------------------------------------------------------------------------------------------
+# --- people ---------------------------------------------------------------------------------------------------------
 
 
 class PersonRow(View, frozen=True, kw_only=True):
@@ -613,7 +620,7 @@ class OrganizationPage(Page, frozen=True, kw_only=True):
     tops: list[ChartNode] = []
 
 
-# --- search -----------------------------------------------------------------------------------------------------------------------------------
+# --- search ---------------------------------------------------------------------------------------------------------
 
 
 class SearchResult(View, frozen=True, kw_only=True):
@@ -644,7 +651,7 @@ class SearchPage(Page, frozen=True, kw_only=True):
     suggestion: str = ""
 
 
-# --- notifications ----------------------------------------------------------------------------------------------------------------------------
+# --- notifications --------------------------------------------------------------------------------------------------
 
 
 class NotificationView(View, frozen=True, kw_only=True):
@@ -672,7 +679,7 @@ class NotificationsPage(Page, frozen=True, kw_only=True):
     next_url: str = ""
 
 
-# --- settings ---------------------------------------------------------------------------------------------------------------------------------
+# --- settings -------------------------------------------------------------------------------------------------------
 
 
 class SessionView(View, frozen=True, kw_only=True):
@@ -699,8 +706,10 @@ class TokenView(View, frozen=True, kw_only=True):
 
 
 class SettingsProfilePage(Page, frozen=True, kw_only=True):
-    """Fields: preferred_name, pronouns, title, department, location, about, phone, languages, photo (file), remove_photo. `locked` names the
-    fields that the directory fills."""
+    """Fields: preferred_name, pronouns, title, department, location, about, phone, languages, photo (file), remove_photo.
+
+    `locked` names the fields that the directory fills.
+    """
 
     template: ClassVar[str] = "pages/settings_profile.html"
     nav_key: ClassVar[str] = "settings"
@@ -746,7 +755,7 @@ class SettingsAppearancePage(Page, frozen=True, kw_only=True):
     time_zones: list[Option] = []
 
 
-# --- administration ---------------------------------------------------------------------------------------------------------------------------
+# --- administration -------------------------------------------------------------------------------------------------
 
 
 class AdminPersonRow(View, frozen=True, kw_only=True):
@@ -878,11 +887,14 @@ class AdminOperationPage(Page, frozen=True, kw_only=True):
     version: str = ""
 
 
-# --- errors and the component page ------------------------------------------------------------------------------------------------------------
+# --- errors and the component page ----------------------------------------------------------------------------------
 
 
 class ErrorPage(Page, frozen=True, kw_only=True):
-    """What happened, what was kept, what to do. `kept` is the text that the person had typed. Status 400, 403, 404, 409, 413, 429, 500 or 503."""
+    """What happened, what was kept and what to do; status 400, 403, 404, 409, 413, 429, 500 or 503.
+
+    `kept` is the text that the person had typed.
+    """
 
     template: ClassVar[str] = "pages/error.html"
     status: int
@@ -912,7 +924,7 @@ class DesignPage(Page, frozen=True, kw_only=True):
     chart: ChartNode
 
 
-# --- Fragments: answers to htmx ---------------------------------------------------------------------------------------------------------------
+# --- Fragments: answers to htmx -------------------------------------------------------------------------------------
 
 
 class Fragment(View, frozen=True, kw_only=True):
@@ -923,12 +935,19 @@ class Fragment(View, frozen=True, kw_only=True):
 
 
 class PostFragment(Fragment, frozen=True, kw_only=True):
-    """One post: the answer to POST /posts/ID/reactions, /save, /follow, /read, and to GET /posts/ID/fragment."""
+    """One post: the answer to POST /posts (in the box of a timeline), /posts/ID/reactions, /save, /follow and /read."""
 
     template: ClassVar[str] = "fragments/post.html"
     post: PostView
     # True where it stands in a thread rather than in a timeline.
     in_thread: bool = False
+
+
+class ReplyFragment(Fragment, frozen=True, kw_only=True):
+    """A reply just written, with its place for further ones: the answer to POST /posts/ID/replies."""
+
+    template: ClassVar[str] = "fragments/reply.html"
+    post: PostView
 
 
 class PostListFragment(Fragment, frozen=True, kw_only=True):
@@ -966,6 +985,8 @@ class FollowFragment(Fragment, frozen=True, kw_only=True):
     url: str
     name: str
     is_following: bool
+    # Where the request came from a list: HX-Current-URL is neither /people/ID nor /tags/TAG.
+    is_small: bool = False
 
 
 class MembershipFragment(Fragment, frozen=True, kw_only=True):
@@ -976,6 +997,8 @@ class MembershipFragment(Fragment, frozen=True, kw_only=True):
     name: str
     kind: CommunityKind
     membership: Membership
+    # Where the request came from a list rather than from the community's own page.
+    is_small: bool = False
 
 
 class NotificationsFragment(Fragment, frozen=True, kw_only=True):

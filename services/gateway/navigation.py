@@ -1,0 +1,25 @@
+"""What the rail shows: one line an entry; a part of the product that comes later appears by adding its line."""
+
+from __future__ import annotations
+
+from .views import NavEntry
+
+
+def N_(text: str) -> str:  # noqa: N802 - the name that extraction tools know
+    """Marks a text for the catalogue; it is translated where it is shown."""
+    return text
+
+
+def navigation(*, unread_count: int = 0, is_guest: bool = False) -> list[NavEntry]:
+    """The entries of the rail, in order; guests do not see the organisation."""
+    entries = [
+        NavEntry(key="home", label=N_("Home"), url="/", icon="house"),
+        NavEntry(key="communities", label=N_("Communities"), url="/communities", icon="users-round"),
+        NavEntry(key="people", label=N_("People"), url="/people", icon="contact-round"),
+        NavEntry(key="organization", label=N_("Organisation"), url="/organisation", icon="network"),
+        NavEntry(key="saved", label=N_("Saved"), url="/saved", icon="bookmark"),
+        NavEntry(key="notifications", label=N_("Notifications"), url="/notifications", icon="bell", count=unread_count),
+    ]
+    if is_guest:
+        return [entry for entry in entries if entry.key not in ("people", "organization")]
+    return entries
