@@ -28,6 +28,7 @@ run: install ## Start the network on http://localhost:8000; SAMPLE=1 fills an em
 	@exec $(BIN)/watercooler run $(if $(SAMPLE),--sample)
 
 install: $(STAMPS)/project $(WEB)/dist/manifest.json ## Everything `run` needs, without starting it.
+	@:
 
 # --- installation -------------------------------------------------------------------------------------------------
 
@@ -50,17 +51,17 @@ $(STAMPS)/project: pyproject.toml $(STAMPS)/runtime
 	@touch $@
 
 # `npm ci` empties node_modules first, so the marks of what it holds are kept in there. The checkers' packages contain the build's.
-$(MODULES)/.runtime: $(WEB)/package-lock.json $(WEB)/package.json $(STAMPS)/runtime
+$(MODULES)/.runtime: $(WEB)/package-lock.json $(WEB)/package.json | $(STAMPS)/runtime
 	@echo "Installing what the web interface is built from (package-lock.json)"
 	@scripts/assets.sh $(VENV) runtime
 	@touch $@
 
-$(MODULES)/.dev: $(WEB)/package-lock.json $(WEB)/package.json $(STAMPS)/runtime
+$(MODULES)/.dev: $(WEB)/package-lock.json $(WEB)/package.json | $(STAMPS)/runtime
 	@echo "Installing what the web interface is built from and checked with (package-lock.json)"
 	@scripts/assets.sh $(VENV) dev
 	@touch $(MODULES)/.runtime $@
 
-$(WEB)/dist/manifest.json: $(WEB_SOURCES) $(MODULES)/.runtime
+$(WEB)/dist/manifest.json: $(WEB_SOURCES) $(WEB)/package-lock.json | $(MODULES)/.runtime
 	@echo "Building the web interface"
 	@scripts/assets.sh $(VENV) none build
 	@touch $@
@@ -68,7 +69,8 @@ $(WEB)/dist/manifest.json: $(WEB_SOURCES) $(MODULES)/.runtime
 assets: $(MODULES)/.runtime ## Build the web interface (services/gateway/assets/dist).
 	@scripts/assets.sh $(VENV) none build
 
-dev: $(STAMPS)/dev $(MODULES)/.dev install ## Everything the checks need.
+dev: $(STAMPS)/dev $(MODULES)/.dev install ## Everything the checks need, too.
+	@:
 
 # --- checks -------------------------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ for candidate in ${PYTHON:-python3 python3.14 python3.13 python3.12 python3.11 p
     if suits "$candidate"; then python=$candidate; break; fi
 done
 if [ -z "$python" ]; then
-    echo "Watercooler needs Python 3.11 or newer, and ${PYTHON:-no python3 on the PATH} is that." >&2
+    echo "Watercooler needs Python 3.11 or newer; ${PYTHON:-what the PATH has as python3} is missing or older." >&2
     echo "Debian 12, Ubuntu 24.04 or newer: sudo apt install python3 python3-venv" >&2
     echo "macOS: brew install python" >&2
     echo "Elsewhere: install one and name it: make PYTHON=/path/to/python3 ..." >&2

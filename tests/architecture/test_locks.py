@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-REGISTRY = re.compile(r"(pypi|npmjs|pythonhosted|crates|debian|maven|golang)\.(org|com|io)|--(extra-)?index-url|--find-links", re.IGNORECASE)
+HOSTS = r"(pypi|npmjs|pythonhosted|crates|debian|maven|golang)\.(org|com|io)"
+REGISTRY = re.compile(rf"{HOSTS}|--(extra-)?index-url|--find-links", re.IGNORECASE)
 NPM_LOCK = ROOT / "services/gateway/assets/package-lock.json"
 
 
