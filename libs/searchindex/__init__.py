@@ -1,0 +1,1 @@
+"""One index over people, posts and communities, behind a port that every engine implements."""
