@@ -270,6 +270,31 @@ class PersonProfileChanged(_message.Message):
 Global___PersonProfileChanged: _TypeAlias = PersonProfileChanged  # noqa: Y015
 
 @_typing.final
+class ExternalKeyAdded(_message.Message):
+    """The person is also known by this key of an outside source, so that the source's next delivery finds them."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PERSON_ID_FIELD_NUMBER: _builtins.int
+    EXTERNAL_KEY_FIELD_NUMBER: _builtins.int
+    person_id: _builtins.str
+    external_key: _builtins.str
+    """Source and key: hr-export:4711."""
+    def __init__(
+        self,
+        *,
+        person_id: _builtins.str = ...,
+        external_key: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["external_key", b"external_key", "person_id", b"person_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExternalKeyAdded: _TypeAlias = ExternalKeyAdded  # noqa: Y015
+
+@_typing.final
 class PersonPhotoChanged(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -437,18 +462,22 @@ class PasswordChanged(_message.Message):
 
     PERSON_ID_FIELD_NUMBER: _builtins.int
     PASSWORD_HASH_FIELD_NUMBER: _builtins.int
+    REHASHED_FIELD_NUMBER: _builtins.int
     person_id: _builtins.str
     password_hash: _builtins.str
     """argon2id, PHC string format."""
+    rehashed: _builtins.bool
+    """The same password, hashed anew because the deployment's parameters changed: links and sessions stay valid."""
     def __init__(
         self,
         *,
         person_id: _builtins.str = ...,
         password_hash: _builtins.str = ...,
+        rehashed: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["password_hash", b"password_hash", "person_id", b"person_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["password_hash", b"password_hash", "person_id", b"person_id", "rehashed", b"rehashed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -545,7 +574,7 @@ class GroupCreated(_message.Message):
     parent_id: _builtins.str
     description: _builtins.str
     external_id: _builtins.str
-    """The key of the source it was imported under; empty when made by hand."""
+    """The source and key it was imported under (hr-export:sales); empty when made by hand."""
     def __init__(
         self,
         *,

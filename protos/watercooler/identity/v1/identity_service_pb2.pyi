@@ -744,7 +744,9 @@ class PersonRecord(_message.Message):
     def profile(self) -> _events_pb2.Profile: ...
     @_builtins.property
     def fields(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Names of the Profile fields that the source has a column for: the others stay as they are."""
+        """Names of the Profile fields that the source has a column for: the others stay as they are. With `left` among them, a person
+        who had left and is no longer marked so comes back.
+        """
 
     @_builtins.property
     def roles(self) -> _containers.RepeatedScalarFieldContainer[_events_pb2.Role.ValueType]: ...
@@ -779,6 +781,7 @@ class ImportPeopleRequest(_message.Message):
     source: _builtins.str
     """The source's short name, part of the key that makes a second run change nothing."""
     dry_run: _builtins.bool
+    """Answer what would happen, and change nothing."""
     @_builtins.property
     def records(self) -> _containers.RepeatedCompositeFieldContainer[Global___PersonRecord]:
         """At most 1,000."""
@@ -808,6 +811,7 @@ class ImportResult(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     CHANGED_FIELDS_FIELD_NUMBER: _builtins.int
     EXTERNAL_ID_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
     place: _builtins.str
     outcome: Global___ImportOutcome.ValueType
     id: _builtins.str
@@ -817,6 +821,10 @@ class ImportResult(_message.Message):
     external_id: _builtins.str
     @_builtins.property
     def changed_fields(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What went in only in part, such as a manager nobody knows (yet); the row went in all the same."""
+
     def __init__(
         self,
         *,
@@ -826,10 +834,11 @@ class ImportResult(_message.Message):
         reason: _builtins.str = ...,
         changed_fields: _abc.Iterable[_builtins.str] | None = ...,
         external_id: _builtins.str = ...,
+        warnings: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed_fields", b"changed_fields", "external_id", b"external_id", "id", b"id", "outcome", b"outcome", "place", b"place", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed_fields", b"changed_fields", "external_id", b"external_id", "id", b"id", "outcome", b"outcome", "place", b"place", "reason", b"reason", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
