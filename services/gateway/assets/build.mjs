@@ -113,16 +113,26 @@ async function compress() {
   }
 }
 
-await rm(work, { recursive: true, force: true });
-await mkdir(work, { recursive: true });
-const manifest = {};
-await bundle(manifest);
-await icons(manifest);
-await statics(manifest);
-await licences();
-await compress();
-const sorted = Object.fromEntries(Object.entries(manifest).sort(([a], [b]) => (a < b ? -1 : 1)));
-await writeFile(join(work, "manifest.json"), `${JSON.stringify(sorted, null, 2)}\n`);
-await rm(target, { recursive: true, force: true });
-await rename(work, target);
-for (const [name, file] of Object.entries(sorted)) console.log(`${name} -> dist/${file}`);
+async function build() {
+  await rm(work, { recursive: true, force: true });
+  await mkdir(work, { recursive: true });
+  const manifest = {};
+  await bundle(manifest);
+  await icons(manifest);
+  await statics(manifest);
+  await licences();
+  await compress();
+  const sorted = Object.fromEntries(Object.entries(manifest).sort(([a], [b]) => (a < b ? -1 : 1)));
+  await writeFile(join(work, "manifest.json"), `${JSON.stringify(sorted, null, 2)}\n`);
+  await rm(target, { recursive: true, force: true });
+  await rename(work, target);
+  for (const [name, file] of Object.entries(sorted)) console.log(`${name} -> dist/${file}`);
+}
+
+try {
+  await build();
+} catch (error) {
+  // esbuild has printed its own findings, with their places.
+  if (!error.errors) console.error(`build: ${error.message}`);
+  process.exit(1);
+}
