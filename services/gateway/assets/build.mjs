@@ -134,5 +134,6 @@ try {
 } catch (error) {
   // esbuild has printed its own findings, with their places.
   if (!error.errors) console.error(`build: ${error.message}`);
+  await rm(work, { recursive: true, force: true });
   process.exit(1);
 }
