@@ -11,8 +11,9 @@ BIN := $(VENV)/bin
 STAMPS := $(VENV)/.stamps
 WEB := services/gateway/assets
 WEB_SOURCES := $(WEB)/build.mjs $(shell find $(WEB)/src -type f 2>/dev/null)
-PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 MODULES := $(WEB)/node_modules
+TOOLS := $(STAMPS)/dev $(MODULES)/.dev
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet
 BUF := $(CURDIR)/$(MODULES)/.bin/buf
 
 export PYTHON
@@ -69,7 +70,7 @@ $(WEB)/dist/manifest.json: $(WEB_SOURCES) $(WEB)/package-lock.json | $(MODULES)/
 assets: $(MODULES)/.runtime ## Build the web interface (services/gateway/assets/dist).
 	@scripts/assets.sh $(VENV) none build
 
-dev: $(STAMPS)/dev $(MODULES)/.dev install ## Everything the checks need, too.
+dev: $(TOOLS) install ## Everything the checks need, too.
 	@:
 
 # --- checks -------------------------------------------------------------------------------------------------------
@@ -82,27 +83,29 @@ test: dev ## All checks and tests; PYTEST_ARGS narrows the tests, WORKERS (2) ru
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS) tests || status=1; \
 	exit $$status
 
-lint: dev ## Style and likely mistakes: ruff for Python, buf for the protos.
+lint: $(TOOLS) ## Style and likely mistakes: ruff for Python, buf for the protos (also against the last release).
 	@echo "ruff"
 	@$(BIN)/ruff check --quiet .
 	@echo "buf lint"
 	@cd protos && $(BUF) lint
+	@tag=$$(git describe --tags --abbrev=0 --match 'v[0-9]*' 2>/dev/null || true); \
+	if [ -n "$$tag" ]; then echo "buf breaking, against $$tag"; cd protos && $(BUF) breaking --against "../.git#tag=$$tag,subdir=protos"; fi
 
-types: dev ## Types, strictly (mypy over libs/ and services/).
+types: $(TOOLS) ## Types, strictly (mypy over libs/ and services/).
 	@echo "mypy"
 	@$(BIN)/mypy --no-error-summary
 
-contracts: dev ## Who may import whom (import-linter, in pyproject.toml).
+contracts: $(TOOLS) ## Who may import whom (import-linter, in pyproject.toml).
 	@echo "import contracts"
 	@$(BIN)/lint-imports --no-logo
 
-check-protos: dev ## The generated code of the protos is current.
+check-protos: $(TOOLS) ## The generated code of the protos is current.
 	@echo "generated code"
 	@$(BIN)/python scripts/protos.py --check
 
 # --- the rest -----------------------------------------------------------------------------------------------------
 
-protos: dev ## Generate the Python code of the protos, beside them.
+protos: $(TOOLS) ## Generate the Python code of the protos, beside them.
 	@$(BIN)/python scripts/protos.py
 
 screenshots: dev ## Pictures of every page at three widths, light and dark (screenshots/).

@@ -1,6 +1,7 @@
 """What is made from the protos is what is committed, and the protos keep the rules of buf."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -46,22 +47,35 @@ def test_code_whose_proto_is_gone_is_noticed(protos: Path) -> None:
     assert check_generated(protos)[0] == 1
 
 
-def buf(protos: Path) -> tuple[int, str]:
+def buf(protos: Path, *arguments: str) -> tuple[int, str]:
     if not BUF.exists():
         reason = "buf is not installed: run `make dev`"
         if os.environ.get("CI") == "true":
             pytest.fail(reason)
         pytest.skip(reason)
-    return run(BUF, "lint", folder=protos)
+    return run(BUF, *arguments, folder=protos)
 
 
 def test_the_protos_keep_the_rules() -> None:
-    assert buf(ROOT / "protos") == (0, "")
+    assert buf(ROOT / "protos", "lint") == (0, "")
 
 
 def test_buf_notices_a_name_against_the_rules(protos: Path) -> None:
     with (protos / "watercooler/common/v1/audience.proto").open("a", encoding="utf-8") as file:
         file.write("message Planted { string plantedId = 1; }\n")
-    status, report = buf(protos)
+    status, report = buf(protos, "lint")
     assert status != 0
     assert "plantedId" in report
+
+
+def test_buf_notices_a_change_that_breaks_readers(protos: Path) -> None:
+    proto = protos / "watercooler/common/v1/audience.proto"
+    text = proto.read_text(encoding="utf-8")
+    against = f"--against={ROOT / 'protos'}"
+    assert buf(protos, "breaking", against) == (0, "")
+    field = re.search(r"^ +string (\w+) = (\d+);", text, re.MULTILINE)
+    assert field
+    proto.write_text(text.replace(field[0].strip(), f"int64 {field[1]} = {field[2]};"), encoding="utf-8")
+    status, report = buf(protos, "breaking", against)
+    assert status != 0
+    assert f'"{field[1]}"' in report
