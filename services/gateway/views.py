@@ -713,6 +713,7 @@ class SettingsProfilePage(Page, frozen=True, kw_only=True):
 
     template: ClassVar[str] = "pages/settings_profile.html"
     nav_key: ClassVar[str] = "settings"
+    part: ClassVar[str] = "profile"
     form: Form = Form()
     locked: list[str] = []
 
@@ -722,6 +723,7 @@ class SettingsSecurityPage(Page, frozen=True, kw_only=True):
 
     template: ClassVar[str] = "pages/settings_security.html"
     nav_key: ClassVar[str] = "settings"
+    part: ClassVar[str] = "security"
     form: Form = Form()
 
 
@@ -730,6 +732,7 @@ class SettingsSessionsPage(Page, frozen=True, kw_only=True):
 
     template: ClassVar[str] = "pages/settings_sessions.html"
     nav_key: ClassVar[str] = "settings"
+    part: ClassVar[str] = "sessions"
     sessions: list[SessionView] = []
 
 
@@ -738,6 +741,7 @@ class SettingsTokensPage(Page, frozen=True, kw_only=True):
 
     template: ClassVar[str] = "pages/settings_tokens.html"
     nav_key: ClassVar[str] = "settings"
+    part: ClassVar[str] = "tokens"
     tokens: list[TokenView] = []
     scopes: list[Option] = []
     form: Form = Form()
@@ -750,6 +754,7 @@ class SettingsAppearancePage(Page, frozen=True, kw_only=True):
 
     template: ClassVar[str] = "pages/settings_appearance.html"
     nav_key: ClassVar[str] = "settings"
+    part: ClassVar[str] = "appearance"
     form: Form = Form()
     locales: list[Option] = []
     time_zones: list[Option] = []
@@ -776,6 +781,7 @@ class AdminPeoplePage(Page, frozen=True, kw_only=True):
 
     template: ClassVar[str] = "pages/admin_people.html"
     nav_key: ClassVar[str] = "admin"
+    part: ClassVar[str] = "people"
     query: str = ""
     state: str = ""
     role: str = ""
@@ -789,6 +795,7 @@ class AdminInvitePage(Page, frozen=True, kw_only=True):
 
     template: ClassVar[str] = "pages/admin_invite.html"
     nav_key: ClassVar[str] = "admin"
+    part: ClassVar[str] = "invite"
     form: Form = Form()
     link: str = ""
     invited: PersonRef | None = None
@@ -821,6 +828,7 @@ class AdminImportPage(Page, frozen=True, kw_only=True):
 
     template: ClassVar[str] = "pages/admin_import.html"
     nav_key: ClassVar[str] = "admin"
+    part: ClassVar[str] = "import"
     form: Form = Form()
     kinds: list[Option] = []
     mappings: list[Option] = []
@@ -837,6 +845,7 @@ class AdminSessionsPage(Page, frozen=True, kw_only=True):
 
     template: ClassVar[str] = "pages/admin_sessions.html"
     nav_key: ClassVar[str] = "admin"
+    part: ClassVar[str] = "sessions"
     query: str = ""
     sessions: list[SessionView] = []
     next_url: str = ""
@@ -847,6 +856,7 @@ class AdminErasurePage(Page, frozen=True, kw_only=True):
 
     template: ClassVar[str] = "pages/admin_erasure.html"
     nav_key: ClassVar[str] = "admin"
+    part: ClassVar[str] = "erasure"
     query: str = ""
     people: list[PersonRef] = []
     person: PersonRef | None = None
@@ -882,6 +892,7 @@ class AdminOperationPage(Page, frozen=True, kw_only=True):
 
     template: ClassVar[str] = "pages/admin_operation.html"
     nav_key: ClassVar[str] = "admin"
+    part: ClassVar[str] = "operation"
     parked: list[ParkedStream] = []
     subscriptions: list[SubscriptionView] = []
     version: str = ""
