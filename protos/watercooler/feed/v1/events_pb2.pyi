@@ -216,9 +216,12 @@ class ReactionAdded(_message.Message):
     PERSON_ID_FIELD_NUMBER: _builtins.int
     EMOJI_FIELD_NUMBER: _builtins.int
     REACT_TIME_FIELD_NUMBER: _builtins.int
+    IMPORTED_FIELD_NUMBER: _builtins.int
     post_id: _builtins.str
     person_id: _builtins.str
     emoji: _builtins.str
+    imported: _builtins.bool
+    """Taken over from another system: history, of which nobody is notified."""
     @_builtins.property
     def react_time(self) -> _timestamp_pb2.Timestamp: ...
     def __init__(
@@ -228,10 +231,11 @@ class ReactionAdded(_message.Message):
         person_id: _builtins.str = ...,
         emoji: _builtins.str = ...,
         react_time: _timestamp_pb2.Timestamp | None = ...,
+        imported: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["react_time", b"react_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["emoji", b"emoji", "person_id", b"person_id", "post_id", b"post_id", "react_time", b"react_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["emoji", b"emoji", "imported", b"imported", "person_id", b"person_id", "post_id", b"post_id", "react_time", b"react_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -651,11 +655,14 @@ class MemberJoined(_message.Message):
     ROLE_FIELD_NUMBER: _builtins.int
     ADMITTER_ID_FIELD_NUMBER: _builtins.int
     JOIN_TIME_FIELD_NUMBER: _builtins.int
+    IMPORTED_FIELD_NUMBER: _builtins.int
     community_id: _builtins.str
     person_id: _builtins.str
     role: Global___MemberRole.ValueType
     admitter_id: _builtins.str
     """Who let them in; the person themselves where the community is open."""
+    imported: _builtins.bool
+    """Taken over from another system: history, of which nobody is notified."""
     @_builtins.property
     def join_time(self) -> _timestamp_pb2.Timestamp: ...
     def __init__(
@@ -666,10 +673,11 @@ class MemberJoined(_message.Message):
         role: Global___MemberRole.ValueType = ...,
         admitter_id: _builtins.str = ...,
         join_time: _timestamp_pb2.Timestamp | None = ...,
+        imported: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["join_time", b"join_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["admitter_id", b"admitter_id", "community_id", b"community_id", "join_time", b"join_time", "person_id", b"person_id", "role", b"role"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["admitter_id", b"admitter_id", "community_id", b"community_id", "imported", b"imported", "join_time", b"join_time", "person_id", b"person_id", "role", b"role"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -771,3 +779,30 @@ class NotificationsRead(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___NotificationsRead: _TypeAlias = NotificationsRead  # noqa: Y015
+
+@_typing.final
+class AuthorErased(_message.Message):
+    """Stream author-<person id>: the service follows identity's PersonErased with its own record of it. The key is deleted and the read models are
+    scrubbed in the transaction that appends this, so that what stands in them equals what a rebuild makes of this log.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PERSON_ID_FIELD_NUMBER: _builtins.int
+    ERASE_TIME_FIELD_NUMBER: _builtins.int
+    person_id: _builtins.str
+    @_builtins.property
+    def erase_time(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        person_id: _builtins.str = ...,
+        erase_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["erase_time", b"erase_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["erase_time", b"erase_time", "person_id", b"person_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AuthorErased: _TypeAlias = AuthorErased  # noqa: Y015
