@@ -1,15 +1,17 @@
 """The port to a relational database: the whole difference between engines is behind it."""
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
 
 class Row(Protocol):
-    """One result row, read by column name."""
+    """One result row: by column name, or its values in the order of the query."""
 
     def __getitem__(self, column: str, /) -> Any: ...
+
+    def __iter__(self) -> Iterator[Any]: ...
 
     def keys(self) -> Any: ...
 
@@ -38,7 +40,19 @@ class UnusableDatabase(DatabaseError):
     """The file or server cannot be used by this version; the message says why and what to do."""
 
 
-class Transaction(Protocol):
+class Reader(Protocol):
+    """Queries with `:named` parameters."""
+
+    async def fetch(self, sql: str, **params: Any) -> Sequence[Row]:
+        """All rows of a query."""
+        ...
+
+    async def fetch_one(self, sql: str, **params: Any) -> Row | None:
+        """The first row of a query, if there is one."""
+        ...
+
+
+class Transaction(Reader, Protocol):
     """Statements with `:named` parameters, all or nothing."""
 
     async def execute(self, sql: str, **params: Any) -> int:
@@ -54,14 +68,6 @@ class Transaction(Protocol):
         """Run one statement for each row of parameters; raises as `execute`."""
         ...
 
-    async def fetch(self, sql: str, **params: Any) -> Sequence[Row]:
-        """All rows of a query."""
-        ...
-
-    async def fetch_one(self, sql: str, **params: Any) -> Row | None:
-        """The first row of a query, if there is one."""
-        ...
-
     async def lock(self, name: str) -> None:
         """Exclude other holders of the named lock until the transaction ends."""
         ...
@@ -71,8 +77,12 @@ class Transaction(Protocol):
         ...
 
 
-class Database(Protocol):
-    """Where one service keeps its log and its read models."""
+class Database(Reader, Protocol):
+    """Where one service keeps its log and its read models.
+
+    `fetch` and `fetch_one` run one query by itself on what is committed: the cheapest read there is. Queries that must see the same
+    moment share a `snapshot`.
+    """
 
     def transaction(self) -> AbstractAsyncContextManager[Transaction]:
         """A durable write transaction: when the block ends without an exception, the rows survive power loss."""

@@ -134,6 +134,7 @@ class _Write:
             else:
                 _roll_back(db.writer)
         finally:
+            db.detach()
             db.writer_turn.release()
 
 
@@ -177,6 +178,7 @@ class SqliteDatabase:
         self.path = str(path)
         self._durable = durable
         self._cache_kib = cache_kib
+        self._attached = False
         self.writer_turn = asyncio.Lock()
         try:
             self.writer = self._connect()
@@ -191,14 +193,39 @@ class SqliteDatabase:
         connection = sqlite3.connect(self.path, isolation_level=None, timeout=0, cached_statements=512, check_same_thread=False)
         connection.row_factory = sqlite3.Row
         connection.execute("PRAGMA busy_timeout = 2000")
-        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(f"PRAGMA journal_mode = {'WAL' if self._durable else 'MEMORY'}")
         connection.execute("PRAGMA busy_timeout = 0")
+        connection.execute("PRAGMA wal_autocheckpoint = 4000")
         connection.execute(f"PRAGMA synchronous = {'FULL' if self._durable else 'OFF'}")
         connection.execute(f"PRAGMA cache_size = -{self._cache_kib}")
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA temp_store = MEMORY")
         connection.execute("PRAGMA journal_size_limit = 67108864")
         return connection
+
+    def detach(self) -> None:
+        """Let go of a scratch database that the transaction before copied from."""
+        if self._attached:
+            self._attached = False
+            self.writer.execute("DETACH DATABASE rebuilt")
+
+    async def fetch(self, sql: str, **params: Any) -> Sequence[Row]:
+        """All rows of one query.
+
+        Between write transactions the writer's own connection answers: its page cache survives its writes, while every other
+        connection must read its pages again after each commit.
+        """
+        if not self.writer.in_transaction:
+            return await self.writer_tx.fetch(sql, **params)
+        async with self.snapshot() as tx:
+            return await tx.fetch(sql, **params)
+
+    async def fetch_one(self, sql: str, **params: Any) -> Row | None:
+        """The first row of one query."""
+        if not self.writer.in_transaction:
+            return await self.writer_tx.fetch_one(sql, **params)
+        async with self.snapshot() as tx:
+            return await tx.fetch_one(sql, **params)
 
     def transaction(self) -> _Write:
         """A durable write transaction."""
@@ -261,14 +288,14 @@ class SqliteDatabase:
         """Copy the scratch tables over the live ones inside `tx`."""
         if not isinstance(scratch, SqliteDatabase):
             raise TypeError("a scratch database of the same engine is needed")
-        source = scratch.writer
+        # Attaching is outside every transaction's doing and undoing; the name is free again at `detach`, after the commit.
+        await tx.execute("ATTACH DATABASE :path AS rebuilt", path=scratch.path)
+        self._attached = True
         for table in tables:
-            await tx.execute(f"DELETE FROM {table}")
-            cursor = source.execute(f"SELECT * FROM {table}")
-            columns = [c[0] for c in cursor.description]
-            insert = f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join(':' + c for c in columns)})"
-            while rows := cursor.fetchmany(1_000):
-                await tx.execute_many(insert, [dict(row) for row in rows])
+            rows = await tx.fetch("SELECT name FROM pragma_table_info(:table)", table=table)
+            columns = ", ".join(row["name"] for row in rows)
+            await tx.execute(f"DELETE FROM main.{table}")
+            await tx.execute(f"INSERT INTO main.{table} ({columns}) SELECT {columns} FROM rebuilt.{table}")
 
     async def backup(self, path: str) -> None:
         """A consistent copy in one file, by SQLite's online backup."""

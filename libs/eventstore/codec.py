@@ -1,7 +1,7 @@
 """Event types by their one name: stored type, CloudEvents `type` and proto full name are the same string."""
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 
 from google.protobuf import descriptor_pool, message_factory
 from google.protobuf.message import Message
@@ -11,7 +11,7 @@ class UnknownEventType(Exception):
     """The log holds an event of a type that this version does not know: a newer version wrote it."""
 
 
-@lru_cache(maxsize=None)
+@cache
 def message_type(name: str) -> type[Message]:
     """The message class of a stored type name, through the descriptor pool.
 

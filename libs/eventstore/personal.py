@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from functools import lru_cache
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from google.protobuf.message import Message
 
-from libs.db.database import Transaction
+from libs.db.database import Reader, Transaction
 from watercooler.options.v1 import options_pb2
 
 NONCE_BYTES = 12
@@ -30,13 +29,22 @@ class Marks:
     erases: bool
 
 
-@lru_cache(maxsize=None)
+_marks: dict[type[Message], Marks] = {}
+
+
 def marks(message_type: type[Message]) -> Marks:
     """The personal-data options of a message type.
 
     Raises:
         TypeError: it has personal fields but names no subject, or the subject field does not exist.
     """
+    found = _marks.get(message_type)
+    if found is None:
+        found = _marks[message_type] = _read_marks(message_type)
+    return found
+
+
+def _read_marks(message_type: type[Message]) -> Marks:
     descriptor = message_type.DESCRIPTOR
     options = descriptor.GetOptions()
     subject = options.Extensions[options_pb2.subject]
@@ -83,12 +91,12 @@ class Keyring:
         nonce = os.urandom(NONCE_BYTES)
         return open_part.SerializeToString(), nonce + cipher.encrypt(nonce, hidden.SerializeToString(), person_id.encode())
 
-    async def open(self, event: Message, sealed: bytes, tx: Transaction) -> bool:
+    async def open(self, event: Message, sealed: bytes, reader: Reader) -> bool:
         """Merge the sealed part into the event; False when the key is gone and with it the personal fields."""
         person_id = getattr(event, marks(type(event)).subject)
         cipher = self._ciphers.get(person_id)
         if cipher is None:
-            cipher = await self._key(person_id, tx)
+            cipher = await self._key(person_id, reader)
             if cipher is None:
                 return False
             self.remember({person_id: cipher})
@@ -114,6 +122,6 @@ class Keyring:
         await tx.execute("DELETE FROM person_keys WHERE person_id = :person_id", person_id=person_id)
 
     @staticmethod
-    async def _key(person_id: str, tx: Transaction) -> AESGCM | None:
-        row = await tx.fetch_one("SELECT secret FROM person_keys WHERE person_id = :person_id", person_id=person_id)
+    async def _key(person_id: str, reader: Reader) -> AESGCM | None:
+        row = await reader.fetch_one("SELECT secret FROM person_keys WHERE person_id = :person_id", person_id=person_id)
         return AESGCM(bytes(row["secret"])) if row else None

@@ -51,6 +51,16 @@ CREATE TABLE IF NOT EXISTS parked (
     PRIMARY KEY (subscription, source, stream)
 );
 
+-- What an operator asked the running network to build again, and how far that is (for what is no table, such as a search index).
+CREATE TABLE IF NOT EXISTS rebuild_requests (
+    part         TEXT PRIMARY KEY,
+    request_time BIGINT NOT NULL,
+    done         BIGINT NOT NULL DEFAULT 0,
+    total        BIGINT NOT NULL DEFAULT 0,
+    finish_time  BIGINT NOT NULL DEFAULT 0,
+    problem      TEXT NOT NULL DEFAULT ''
+);
+
 CREATE TABLE IF NOT EXISTS schema_versions (
     part    TEXT PRIMARY KEY,
     version INTEGER NOT NULL

@@ -10,13 +10,13 @@ from importlib import resources
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from google.protobuf.message import Message
 
-from libs.db.database import Database, Row, Transaction, UniqueViolation
+from libs.db.database import Database, Reader, Row, Transaction, UniqueViolation
 from libs.telemetry import metrics
 from libs.text.ids import new_id
 
 from .codec import message_type
 from .model import EVENT_BYTES, EVENTS_PER_APPEND, Conflict, InvalidArgument, Metadata, Projection, Recorded
-from .personal import Keyring, marks
+from .personal import Keyring, Marks, marks
 
 SCHEMA = resources.files(__package__).joinpath("schema.sql").read_text("utf-8")
 SCHEMA_VERSION = 1
@@ -82,30 +82,26 @@ class EventStore:
 
     async def read(self, stream: str, after: int = 0) -> list[Recorded]:
         """A stream's events past a version, in order."""
-        async with self.database.snapshot() as tx:
-            rows = await tx.fetch(
-                f"SELECT {_COLUMNS} FROM events WHERE stream = :stream AND version > :after ORDER BY version", stream=stream, after=after
-            )
-            return [await self._recorded(row, tx) for row in rows]
+        rows = await self.database.fetch(
+            f"SELECT {_COLUMNS} FROM events WHERE stream = :stream AND version > :after ORDER BY version", stream=stream, after=after
+        )
+        return [await self._recorded(row) for row in rows]
 
     async def tail(self, after: int, limit: int) -> list[Recorded]:
         """The next events of the log past a position."""
-        async with self.database.snapshot() as tx:
-            rows = await tx.fetch(
-                f"SELECT {_COLUMNS} FROM events WHERE position > :after ORDER BY position LIMIT :limit", after=after, limit=limit
-            )
-            return [await self._recorded(row, tx) for row in rows]
+        rows = await self.database.fetch(
+            f"SELECT {_COLUMNS} FROM events WHERE position > :after ORDER BY position LIMIT :limit", after=after, limit=limit
+        )
+        return [await self._recorded(row) for row in rows]
 
     async def head(self) -> int:
         """The position of the newest event; 0 when there is none."""
-        async with self.database.snapshot() as tx:
-            return await _head(tx)
+        return await _head(self.database)
 
     async def answered(self, request_key: str) -> tuple[str, int] | None:
         """The stream and version that answered a request before, if one did."""
-        async with self.database.snapshot() as tx:
-            row = await tx.fetch_one("SELECT stream, version FROM requests WHERE request_key = :key", key=request_key)
-            return (row["stream"], row["version"]) if row else None
+        row = await self.database.fetch_one("SELECT stream, version FROM requests WHERE request_key = :key", key=request_key)
+        return (row["stream"], row["version"]) if row else None
 
     def waker(self) -> asyncio.Event:
         """An event that is set at each commit of this process; give it back by `dismiss`."""
@@ -245,20 +241,26 @@ class EventStore:
             found = self._by_type[event_type] = tuple(p for p in self.inline if event_type in p.handles)
         return found
 
-    async def _recorded(self, row: Row, tx: Transaction) -> Recorded:
-        kind = message_type(row["type"])
-        data = kind.FromString(bytes(row["data"]))
-        sealed = row["sealed"]
-        readable = sealed is None or await self.keyring.open(data, bytes(sealed), tx)
-        mark = marks(kind)
+    async def _recorded(self, row: Row) -> Recorded:
+        position, event_id, stream, version, type_name, data, sealed, actor, correlation, causation, traceparent, record_time = row
+        kind = _kinds.get(type_name)
+        if kind is None:
+            found = message_type(type_name)
+            kind = _kinds[type_name] = (found, marks(found))
+        message, mark = kind
+        event = message.FromString(data)
+        readable = sealed is None or await self.keyring.open(event, sealed, self.database)
         if mark.erases:  # another process may have erased: its key must not live on in this one's memory
-            self.keyring.forget(getattr(data, mark.subject))
-        meta = Metadata(row["actor_id"], row["correlation_id"], row["causation_id"], row["traceparent"])
-        return Recorded(row["id"], row["stream"], row["version"], row["position"], row["record_time"], data, meta, not readable)
+            self.keyring.forget(getattr(event, mark.subject))
+        meta = Metadata(actor, correlation, causation, traceparent)
+        return Recorded(event_id, stream, version, position, record_time, event, meta, not readable)
 
 
-async def _head(tx: Transaction) -> int:
-    row = await tx.fetch_one("SELECT COALESCE(MAX(position), 0) AS head FROM events")
+_kinds: dict[str, tuple[type[Message], Marks]] = {}
+
+
+async def _head(reader: Reader) -> int:
+    row = await reader.fetch_one("SELECT COALESCE(MAX(position), 0) AS head FROM events")
     assert row is not None
     head: int = row["head"]
     return head

@@ -86,7 +86,7 @@ class Keys:
         if stamp == self._stamp:
             return
         keys = [OKPKey.import_key(json.loads(path.read_text())) for path in sorted(self._folder.glob("*.jwk"))]
-        self._set = KeySet(keys)
+        self._set = KeySet(list(keys))
         self._signing = keys[-1].kid or ""
         self._stamp = stamp
 

@@ -88,7 +88,8 @@ def details(problem: Problem) -> bytes:
         _pack(status, error_details_pb2.BadRequest(field_violations=[violation]))
     if problem.retry_seconds:
         _pack(status, error_details_pb2.RetryInfo(retry_delay=Duration(seconds=problem.retry_seconds)))
-    return status.SerializeToString()
+    serialized: bytes = status.SerializeToString()
+    return serialized
 
 
 def _pack(status: status_pb2.Status, detail: error_details_pb2.BadRequest | error_details_pb2.RetryInfo) -> None:

@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 import signal
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -34,6 +35,7 @@ from .settings import Settings
 
 FORMAT = 1
 STOP_SECONDS = 20.0
+REQUEST_POLL_SECONDS = 0.5
 
 _log = logs.get_logger(__name__)
 
@@ -98,6 +100,8 @@ class Embedded:
                 for service in self.services:
                     for number, task in enumerate(self.assemblies[service.name].tasks):
                         self._go(f"{service.name} task {number}", task())
+                    if self.assemblies[service.name].rebuilders:
+                        self._go(f"{service.name} rebuilds", self._answer_rebuild_requests(service.name))
         except BaseException:
             await self.stop()
             raise
@@ -143,6 +147,44 @@ class Embedded:
                 for name in waiting:
                     subscription = self.subscriptions[name]
                     await subscription.reached(await self.stores[subscription.log.name].head())
+
+    async def _answer_rebuild_requests(self, name: str) -> None:
+        """Do what `watercooler rebuild` asks of a running network, and tell how far it is."""
+        database = self._databases[name]
+        while True:
+            for row in await database.fetch("SELECT part FROM rebuild_requests WHERE finish_time = 0"):
+                await self._rebuild_part(database, name, row["part"])
+            await asyncio.sleep(REQUEST_POLL_SECONDS)
+
+    async def _rebuild_part(self, database: SqliteDatabase, name: str, part: str) -> None:
+        rebuilder = self.assemblies[name].rebuilders.get(part)
+        told = 0.0
+        problem = "" if rebuilder else f"{name} has no part {part}"
+        reached = (0, 0)
+
+        async def note(finish_time: int) -> None:
+            async with database.transaction() as tx:
+                await tx.execute(
+                    "UPDATE rebuild_requests SET done = :done, total = :total, finish_time = :finish, problem = :problem WHERE part = :part",
+                    done=reached[0], total=reached[1], finish=finish_time, problem=problem, part=part,
+                )
+
+        def progress(done: int, total: int) -> None:
+            nonlocal reached, told
+            reached = (done, total)
+            if time.monotonic() - told > REQUEST_POLL_SECONDS:
+                told = time.monotonic()
+                notes.append(asyncio.ensure_future(note(0)))
+
+        notes: list[asyncio.Future[None]] = []
+        if rebuilder:
+            try:
+                await rebuilder(progress)
+            except Exception as error:
+                _log.exception("rebuild failed", service=name, part=part)
+                problem = repr(error)
+        await asyncio.gather(*notes)
+        await note(time.time_ns() // 1_000)
 
     async def serve(self, ready: Callable[[int], None] | None = None) -> None:
         """Serve HTTP for the service that has an application, until the process is asked to stop."""

@@ -59,6 +59,8 @@ class Assembly:
     """Pairs of a source and a consumer that keeps its own checkpoint, such as a search index."""
     tasks: Sequence[Callable[[], Awaitable[None]]] = ()
     """Work that goes on until it is cancelled."""
+    rebuilders: Mapping[str, Callable[[Callable[[int, int], None]], Awaitable[None]]] = field(default_factory=dict)
+    """What is rebuildable but no table, such as a search index: by name, a function that does it and tells how far it is."""
     app: Any = None
     """An ASGI application, where the service has one (the gateway)."""
     close: Callable[[], Awaitable[None]] | None = None

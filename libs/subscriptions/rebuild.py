@@ -70,27 +70,19 @@ async def rebuild(
 async def compare(
     projection: Projection, log: Log, database: Database, schema: str, *, inline: bool, limit: int = 20, progress: Progress | None = None
 ) -> list[Difference]:
-    """The rows in which a live projection differs from its rebuild at the same position; empty when all is well."""
-    async with database.scratch(schema) as scratch:
-        reached = await fill(projection, log, scratch, await log.head(), progress=progress)
-        async with database.transaction() as tx:  # held, so that the live tables stand still
-            await tx.lock("events")
-            if inline:
-                await fill(projection, log, scratch, await log.head(), reached)
-            else:
-                live = await read_checkpoint(tx, projection.name, log.name) or 0
-                if live < reached:
-                    return await _compare_at(projection, log, database, schema, live, tx, limit)
-                await fill(projection, log, scratch, live, reached)
-            return await _differences(projection, tx, scratch, limit)
+    """The rows in which a live projection differs from its rebuild at the same position; empty when all is well.
 
-
-async def _compare_at(
-    projection: Projection, log: Log, database: Database, schema: str, position: int, tx: Transaction, limit: int
-) -> list[Difference]:
-    async with database.scratch(schema) as behind:
-        await fill(projection, log, behind, position)
-        return await _differences(projection, tx, behind, limit)
+    The live tables are read in one snapshot that also says how far they are, so nobody has to stop writing.
+    """
+    async with database.snapshot() as live, database.scratch(schema) as scratch:
+        if inline:
+            row = await live.fetch_one("SELECT COALESCE(MAX(position), 0) AS head FROM events")
+            assert row is not None
+            position: int = row["head"]
+        else:
+            position = await read_checkpoint(live, projection.name, log.name) or 0
+        await fill(projection, log, scratch, position, progress=progress)
+        return await _differences(projection, live, scratch, limit)
 
 
 async def _differences(projection: Projection, live: Transaction, scratch: Database, limit: int) -> list[Difference]:

@@ -1,0 +1,368 @@
+"""The `watercooler` command: what operators do with a network on one machine."""
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from libs.db.database import DatabaseError, UnusableDatabase
+from libs.db.sqlite import SqliteDatabase
+from libs.eventstore.codec import UnknownEventType
+from libs.eventstore.model import Rejected
+from libs.eventstore.store import SCHEMA
+from libs.rpc.errors import RpcError
+from libs.subscriptions import rebuild as rebuilding
+from libs.subscriptions.cloudevents import to_json
+from libs.telemetry import logs
+
+from . import backup as backups
+from .embedded import AlreadyRunning, Embedded
+from .service import Service
+from .settings import Settings, SettingsError, load
+from .verify import verify as verify_network
+
+T = TypeVar("T")
+
+Prepare = Callable[[Embedded], Awaitable[None]]
+
+
+@dataclass
+class App:
+    """What every command is given: the services, the settings, and how to speak."""
+
+    services: Sequence[Service]
+    settings: Settings
+    as_json: bool
+    console: Console
+
+    def say(self, text: str, **facts: Any) -> None:
+        """Tell a person, or with --json a program (one object a line)."""
+        if self.as_json:
+            click.echo(json.dumps(facts or {"message": text}, default=str, ensure_ascii=False))
+        else:
+            self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    def progress(self) -> Progress:
+        """A bar on a terminal; silent under --json."""
+        return Progress(
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+            console=Console(stderr=True), disable=self.as_json,
+        )
+
+    async def network(self, *names: str, follow: str = "projections") -> Embedded:
+        """A started process with the named services (all where none is named), safe beside a running network."""
+        chosen = [s for s in self.services if not names or s.name in names]
+        network = Embedded(chosen, self.settings, follow)
+        await network.start()
+        return network
+
+    def serving(self) -> bool:
+        """Whether a process serves this data folder."""
+        probe = Embedded((), self.settings, "all")
+        try:
+            asyncio.run(_start_and_stop(probe))
+        except AlreadyRunning:
+            return True
+        return False
+
+
+async def _start_and_stop(network: Embedded) -> None:
+    await network.start()
+    await network.stop()
+
+
+def run_async(work: Awaitable[T]) -> T:
+    """Run a command's work; what can go wrong in an understood way ends with a sentence and exit status 1."""
+
+    async def awaited() -> T:
+        return await work
+
+    try:
+        return asyncio.run(awaited())
+    except RpcError as error:
+        raise click.ClickException(error.details() or str(error)) from error
+    except (UnusableDatabase, AlreadyRunning, DatabaseError, UnknownEventType, Rejected, backups.BackupError, OSError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+def build(services: Sequence[Service], prepare_sample: Prepare | None = None) -> click.Group:
+    """The command line over these services; `prepare_sample` fills a fresh network with the sample organisation."""
+
+    @click.group(context_settings={"help_option_names": ["-h", "--help"]})
+    @click.option("--data", type=click.Path(path_type=Path), default=None, help="The data folder (WATERCOOLER_DATA, else ./var).")
+    @click.option("--json", "as_json", is_flag=True, help="Answer in JSON, one object a line.")
+    @click.version_option(package_name="watercooler")
+    @click.pass_context
+    def watercooler(context: click.Context, data: Path | None, as_json: bool) -> None:
+        """Watercooler: the internal social network that your organisation runs itself."""
+        try:
+            settings = load(command_line={"data": data})
+        except SettingsError as error:
+            raise click.ClickException("the settings are wrong:\n" + "\n".join(f"  {p}" for p in error.problems)) from error
+        logs.configure(settings.log_format, settings.log_level if context.invoked_subcommand == "run" else "warning")
+        context.obj = App(services, settings, as_json, Console())
+
+    @watercooler.command()
+    @click.option("--port", type=int, default=None, help="The port (WATERCOOLER_PORT, else 8000).")
+    @click.option("--sample", is_flag=True, help="Fill an empty network with the sample organisation.")
+    @click.pass_obj
+    def run(app: App, port: int | None, sample: bool) -> None:
+        """Start the network: every service in this process, data in one folder."""
+        if port is not None:
+            app.settings = load(command_line={"data": app.settings.data, "port": port})
+        run_async(_run(app, prepare_sample if sample else None))
+
+    @watercooler.command()
+    @click.argument("service")
+    @click.argument("projection", required=False)
+    @click.pass_obj
+    def rebuild(app: App, service: str, projection: str | None) -> None:
+        """Rebuild the read models of SERVICE, or one PROJECTION, from the log; the network may go on running."""
+        run_async(_rebuild(app, _named(app, service), projection))
+
+    @watercooler.group()
+    def events() -> None:
+        """Look at the log: every event as CloudEvents JSON."""
+
+    @events.command()
+    @click.argument("service")
+    @click.option("--after", type=int, default=None, help="Start past this position; the last 20 events by default.")
+    @click.option("--limit", type=click.IntRange(1), default=None, help="Stop after so many.")
+    @click.option("--follow", is_flag=True, help="Go on as events come.")
+    @click.pass_obj
+    def tail(app: App, service: str, after: int | None, limit: int | None, follow: bool) -> None:
+        """Print the events of SERVICE, one a line."""
+        run_async(_tail(app, _named(app, service), after, limit, follow))
+
+    @events.command()
+    @click.argument("service")
+    @click.argument("what")
+    @click.pass_obj
+    def show(app: App, service: str, what: str) -> None:
+        """Print one event by id or position, or every event of a stream."""
+        run_async(_show(app, _named(app, service), what))
+
+    @watercooler.command()
+    @click.pass_obj
+    def verify(app: App) -> None:
+        """Check that logs have no gaps, streams no holes, and every read model equals its rebuild."""
+        if not run_async(_verify(app)):
+            sys.exit(1)
+
+    @watercooler.command()
+    @click.argument("file", type=click.Path(path_type=Path))
+    @click.pass_obj
+    def backup(app: App, file: Path) -> None:
+        """Write the whole network to one FILE, while it runs."""
+        size = run_async(backups.backup(app.services, app.settings, file, lambda name: None if app.as_json else app.say(f"  {name}")))
+        app.say(f"{file}: {size / 1_048_576:,.1f} MiB", file=str(file), size_bytes=size)
+
+    @watercooler.command()
+    @click.argument("file", type=click.Path(path_type=Path, exists=True))
+    @click.pass_obj
+    def restore(app: App, file: Path) -> None:
+        """Unpack a backup into an empty data folder."""
+        try:
+            backups.restore(app.settings, file)
+        except backups.BackupError as error:
+            raise click.ClickException(str(error)) from error
+        app.say(f"restored to {app.settings.data}; check it by `watercooler verify`", data=str(app.settings.data))
+
+    @watercooler.group()
+    def parked() -> None:
+        """Streams that a subscription could not take."""
+
+    @parked.command("list")
+    @click.pass_obj
+    def parked_list(app: App) -> None:
+        """Print what is parked and why."""
+        run_async(_parked_list(app))
+
+    @parked.command()
+    @click.argument("stream")
+    @click.pass_obj
+    def retry(app: App, stream: str) -> None:
+        """Ask the running network to try a parked STREAM again, once its cause is mended."""
+        run_async(_parked_retry(app, stream))
+
+    return watercooler
+
+
+def _named(app: App, name: str) -> Service:
+    for service in app.services:
+        if service.name == name:
+            return service
+    raise click.ClickException(f"there is no service {name}: choose from {', '.join(s.name for s in app.services)}")
+
+
+async def _run(app: App, prepare: Prepare | None) -> None:
+    started = time.perf_counter()
+    network = Embedded(app.services, app.settings)
+    await network.start()
+    try:
+        if prepare is not None:
+            await prepare(network)
+
+        def ready(port: int) -> None:
+            app.say(
+                f"Watercooler is at {app.settings.address} ({time.perf_counter() - started:.1f} s). Stop it by Ctrl+C.",
+                address=app.settings.address, data=str(app.settings.data),
+            )
+
+        await network.serve(ready)
+    finally:
+        await network.stop()
+
+
+async def _rebuild(app: App, service: Service, name: str | None) -> None:
+    names = [p.name for p in service.projections] + [s.projection.name for s in service.subscribed]
+    network = await app.network(service.name, *service.follows)
+    try:
+        known = {full.removeprefix(f"{service.name}.") for full in names} | set(names)
+        if name is not None and name not in known:
+            await _rebuild_part(app, service, network, name)
+            return
+        for projection_name in names if name is None else [name]:
+            projection, source, inline = service.projection(projection_name)
+            with app.progress() as progress:
+                task = progress.add_task(projection.name, total=None)
+
+                def advance(done: int, total: int, task: Any = task, progress: Progress = progress) -> None:
+                    progress.update(task, completed=done, total=total)
+
+                count = await rebuilding.rebuild(
+                    projection, network.stores[source], network.stores[service.name].database, SCHEMA + service.schema,
+                    inline=inline, progress=advance,
+                )
+                progress.update(task, completed=count, total=count)
+            app.say(f"{projection.name}: {count:,} events", projection=projection.name, events=count)
+    finally:
+        await network.stop()
+
+
+async def _rebuild_part(app: App, service: Service, network: Embedded, part: str) -> None:
+    """Ask for what is no table: the running network does it, or this process when none runs."""
+    database = network.stores[service.name].database
+    async with database.transaction() as tx:
+        await tx.execute("DELETE FROM rebuild_requests WHERE part = :part", part=part)
+        await tx.execute("INSERT INTO rebuild_requests (part, request_time) VALUES (:part, :now)", part=part, now=time.time_ns() // 1_000)
+    worker: Embedded | None = Embedded(app.services, app.settings)
+    try:
+        assert worker is not None
+        await worker.start()
+    except AlreadyRunning:
+        worker = None
+    try:
+        with app.progress() as progress:
+            task = progress.add_task(f"{service.name}.{part}", total=None)
+            while True:
+                row = await database.fetch_one("SELECT done, total, finish_time, problem FROM rebuild_requests WHERE part = :part", part=part)
+                assert row is not None
+                progress.update(task, completed=row["done"], total=row["total"] or None)
+                if row["finish_time"]:
+                    break
+                await asyncio.sleep(0.2)
+    finally:
+        if worker is not None:
+            await worker.stop()
+    if row["problem"]:
+        raise Rejected(row["problem"])
+    app.say(f"{service.name}.{part}: {row['done']:,} events", projection=f"{service.name}.{part}", events=row["done"])
+
+
+async def _tail(app: App, service: Service, after: int | None, limit: int | None, follow: bool) -> None:
+    network = await app.network(service.name, *service.follows)
+    try:
+        store = network.stores[service.name]
+        position = max(0, await store.head() - 20) if after is None else after
+        left = limit if limit is not None else sys.maxsize
+        while left > 0:
+            batch = await store.tail(position, min(left, 500))
+            for event in batch:
+                click.echo(json.dumps(to_json(event, service.name), ensure_ascii=False))
+            if batch:
+                position = batch[-1].position
+                left -= len(batch)
+            elif not follow:
+                return
+            else:
+                await asyncio.sleep(0.2)  # another process writes: its log is polled
+    finally:
+        await network.stop()
+
+
+async def _show(app: App, service: Service, what: str) -> None:
+    network = await app.network(service.name, *service.follows)
+    try:
+        store = network.stores[service.name]
+        if what.isdigit():
+            found = await store.tail(int(what) - 1, 1)
+            found = [event for event in found if event.position == int(what)]
+        else:
+            found = await store.read(what)
+            if not found:
+                row = await store.database.fetch_one("SELECT position FROM events WHERE id = :id", id=what)
+                found = await store.tail(row["position"] - 1, 1) if row else []
+        if not found:
+            raise Rejected(f"{service.name} has no event or stream {what}")
+        for event in found:
+            click.echo(json.dumps(to_json(event, service.name), ensure_ascii=False, indent=None if app.as_json else 2))
+    finally:
+        await network.stop()
+
+
+async def _verify(app: App) -> bool:
+    network = await app.network()
+    try:
+        with app.progress() as progress:
+            task = progress.add_task("verifying", total=None)
+            findings = await verify_network(network, lambda name: progress.update(task, description=f"verifying {name}"))
+    finally:
+        await network.stop()
+    for finding in findings:
+        app.say(f"{finding.service}: {finding.what}", service=finding.service, problem=finding.what)
+    app.say("nothing is wrong" if not findings else f"{len(findings)} findings", findings=len(findings))
+    return not findings
+
+
+async def _parked_list(app: App) -> None:
+    count = 0
+    for service in app.services:
+        path = app.settings.data / f"{service.name}.db"
+        if not path.exists():
+            continue
+        database = SqliteDatabase(path)
+        try:
+            for row in await database.fetch("SELECT subscription, source, stream, position, reason FROM parked ORDER BY park_time"):
+                count += 1
+                app.say(f"{row['subscription']}  {row['stream']}  at {row['position']}  {row['reason']}", **{k: row[k] for k in row.keys()})
+        finally:
+            await database.close()
+    if not count:
+        app.say("nothing is parked", parked=0)
+
+
+async def _parked_retry(app: App, stream: str) -> None:
+    asked = 0
+    for service in app.services:
+        path = app.settings.data / f"{service.name}.db"
+        if not path.exists():
+            continue
+        database = SqliteDatabase(path)
+        try:
+            async with database.transaction() as tx:
+                asked += await tx.execute("UPDATE parked SET retry = 1 WHERE stream = :stream", stream=stream)
+        finally:
+            await database.close()
+    if not asked:
+        raise Rejected(f"{stream} is not parked")
+    app.say(f"{stream} will be tried again by the running network, or at its next start", stream=stream, subscriptions=asked)
