@@ -218,6 +218,13 @@ class Settings:
         default=timedelta(hours=1), metadata=_about(duration(5 * _MINUTE, 7 * _DAY), "How long a password reset link works.")
     )
 
+    password_hash_bytes: int = field(
+        default=19 * _MIB,
+        metadata=_about(amount(8 * _MIB, _GIB), "Memory that hashing one password takes (argon2id); a change renews each hash at sign-in."),
+    )
+    password_hash_passes: int = field(default=2, metadata=_about(whole(1, 20), "How often hashing a password goes through that memory."))
+    password_hash_lanes: int = field(default=1, metadata=_about(whole(1, 16), "Lanes that hashing a password may compute side by side."))
+
     rate_reads_per_minute: int = field(
         default=1200, metadata=_about(whole(1, 1_000_000), "Requests that read, for each person or token and minute.")
     )
