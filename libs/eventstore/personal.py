@@ -19,6 +19,9 @@ from watercooler.options.v1 import options_pb2
 NONCE_BYTES = 12
 CACHED_KEYS = 50_000
 
+# Ciphers by person.
+Ciphers = dict[str, AESGCM]
+
 
 @dataclass(frozen=True, slots=True)
 class Marks:
@@ -61,7 +64,7 @@ class Keyring:
     def __init__(self) -> None:
         self._ciphers: dict[str, AESGCM | None] = {}
 
-    async def seal(self, event: Message, tx: Transaction, now: int, fresh: dict[str, AESGCM]) -> tuple[bytes, bytes | None]:
+    async def seal(self, event: Message, tx: Transaction, now: int, fresh: Ciphers) -> tuple[bytes, bytes | None]:
         """The open and the sealed part of an event, both serialized; a missing key is made in `tx` and noted in `fresh`."""
         mark = marks(type(event))
         if not mark.personal:
@@ -106,7 +109,7 @@ class Keyring:
             return False
         return True
 
-    def remember(self, ciphers: dict[str, AESGCM]) -> None:
+    def remember(self, ciphers: Ciphers) -> None:
         """Hold keys whose rows are committed."""
         if len(self._ciphers) + len(ciphers) > CACHED_KEYS:
             self._ciphers.clear()

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from google.protobuf.message import Message
 
 from libs.db.database import Database, Reader, Row, Transaction, UniqueViolation
@@ -16,7 +15,7 @@ from libs.text.ids import new_id
 
 from .codec import message_type
 from .model import EVENT_BYTES, EVENTS_PER_APPEND, Conflict, InvalidArgument, Metadata, Projection, Recorded
-from .personal import Keyring, Marks, marks
+from .personal import Ciphers, Keyring, Marks, marks
 
 SCHEMA = resources.files(__package__).joinpath("schema.sql").read_text("utf-8")
 SCHEMA_VERSION = 1
@@ -140,7 +139,7 @@ class EventStore:
             else:
                 first.add(append.stream)
                 alone.append(append)
-        fresh: dict[str, AESGCM] = {}
+        fresh: Ciphers = {}
         erased: list[str] = []
         try:
             async with self.database.transaction() as tx:
@@ -157,13 +156,13 @@ class EventStore:
         """One commit still, but each append in a savepoint of its own, so that only the ones at fault fail."""
         kept: list[_Append] = []
         positions: list[int] = []
-        fresh: dict[str, AESGCM] = {}
+        fresh: Ciphers = {}
         erased: list[str] = []
         failures: list[tuple[_Append, Exception]] = []
         try:
             async with self.database.transaction() as tx:
                 for append in batch:
-                    made: dict[str, AESGCM] = dict(fresh)
+                    made: Ciphers = dict(fresh)
                     gone: list[str] = []
                     try:
                         async with tx.savepoint():
@@ -182,7 +181,7 @@ class EventStore:
             _fail(append, failure)
         self._committed(kept, positions, fresh, erased)
 
-    def _committed(self, batch: list[_Append], positions: list[int], fresh: dict[str, AESGCM], erased: list[str]) -> None:
+    def _committed(self, batch: list[_Append], positions: list[int], fresh: Ciphers, erased: list[str]) -> None:
         self.keyring.remember(fresh)
         for person_id in erased:
             self.keyring.forget(person_id)
@@ -191,7 +190,7 @@ class EventStore:
             if not append.done.done():
                 append.done.set_result(position)
 
-    async def _write(self, tx: Transaction, batch: list[_Append], fresh: dict[str, AESGCM], erased: list[str]) -> list[int]:
+    async def _write(self, tx: Transaction, batch: list[_Append], fresh: Ciphers, erased: list[str]) -> list[int]:
         await tx.lock("events")
         position = await _head(tx)
         now = time.time_ns() // 1_000
