@@ -1,0 +1,1 @@
+"""The services; none imports another. `main` binds them into one program."""

@@ -1,0 +1,1 @@
+"""Site search: one index over people, posts and communities; see service.py."""
