@@ -1,8 +1,8 @@
 """What a search index is to the services: documents in, hits out, every answer filtered by audience.
 
-An index is a read model that can always be rebuilt from events. Each document carries the opaque audience keys that may find it and each query the
-keys of its reader; a document is found only where they share one. Writes carry the position of the event that caused them, so a write that arrives
-late or twice changes nothing.
+An index is a read model that can always be rebuilt from events. Each document carries the opaque audience keys that may find it and each
+query the keys of its reader; a document is found only where they share one. Writes carry the position of the event that caused them, so a
+write that arrives late or twice changes nothing.
 """
 
 from __future__ import annotations
@@ -46,10 +46,11 @@ class IndexBusy(Exception):
 class Document:
     """One thing that can be found.
 
-    `id` is unique in the whole index. `version` is the position of the event that caused the write; positions of different sources do not compare,
-    so one document is always written from one source. `title` is what a hit shows (for a person: the display name), `names` are other names of the
-    same thing (preferred name, e-mail local part), `keywords` describe it (job title, department, location). `language` is a BCP 47 tag; empty means
-    that it is guessed from the script. `create_time` is microseconds since the epoch. `extra` is JSON for display: stored, never searched.
+    `id` is unique in the whole index. `version` is the position of the event that caused the write; positions of different sources do not
+    compare, so one document is always written from one source. `title` is what a hit shows (for a person: the display name), `names` are
+    other names of the same thing (preferred name, e-mail local part), `keywords` describe it (job title, department, location). `language`
+    is a BCP 47 tag; empty means that it is guessed from the script. `create_time` is microseconds since the epoch. `extra` is JSON for
+    display: stored, never searched.
 
     A body beyond `BODY_BYTES_MAX` bytes of UTF-8 is cut: the rest is neither found nor shown. Every other limit raises ValueError.
     """
@@ -74,6 +75,8 @@ class Document:
         _check_kind("kind", self.kind)
         _check_position("version", self.version)
         _check_position("create_time", self.create_time)
+        # Lone surrogates, which no engine stores, become question marks.
+        object.__setattr__(self, "title", self.title.encode("utf-8", "replace").decode("utf-8"))
         _check_text("title", self.title, TITLE_LENGTH_MAX)
         _check_text("language", self.language, 100)
         _check_text("author_id", self.author_id, KEY_LENGTH_MAX)
@@ -88,10 +91,9 @@ class Document:
             raise ValueError(f"extra is not JSON: {error}") from error
         if size > EXTRA_BYTES_MAX:
             raise ValueError(f"extra has {size} bytes of JSON; at most {EXTRA_BYTES_MAX} are stored")
-        # A multi-byte character at the edge is dropped; lone surrogates, which no engine stores, become question marks.
+        # A multi-byte character at the edge is dropped.
         body = self.body.encode("utf-8", "replace")[:BODY_BYTES_MAX].decode("utf-8", "ignore")
         object.__setattr__(self, "body", body)
-        object.__setattr__(self, "title", self.title.encode("utf-8", "replace").decode("utf-8"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,10 +131,10 @@ class Sort(Enum):
 class Query:
     """What a reader looks for. Every string is a valid `text`, up to `QUERY_LENGTH_MAX` characters.
 
-    `text` understands "a phrase", -excluded, #tag and @handle; the last word is also taken as the beginning of a longer one. Empty text matches
-    everything the filters allow, newest first; text without a letter, digit or symbol to search for matches nothing. `audience` holds the reader's
-    keys: without any, nothing is found. Times are microseconds since the epoch: `after_time` inclusive, `before_time` exclusive. `page_token` comes
-    from the `next_page_token` of the page before; nothing beyond `OFFSET_MAX` hits can be paged to.
+    `text` understands "a phrase", -excluded, #tag and @handle; the last word is also taken as the beginning of a longer one. Empty text
+    matches everything the filters allow, newest first; text without a letter, digit or symbol to search for matches nothing. `audience`
+    holds the reader's keys: without any, nothing is found. Times are microseconds since the epoch: `after_time` inclusive, `before_time`
+    exclusive. `page_token` comes from the `next_page_token` of the page before; nothing beyond `OFFSET_MAX` hits can be paged to.
     """
 
     text: str = ""
@@ -164,7 +166,7 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Fragment:
-    """Plain text with the (start, end) character ranges that matched, in order and without overlap. The reader escapes it; it is never HTML."""
+    """Plain text with the (start, end) character ranges that matched, in order, without overlap. Never HTML: whoever shows it escapes it."""
 
     text: str
     highlights: tuple[tuple[int, int], ...] = ()
@@ -172,7 +174,7 @@ class Fragment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hit:
-    """One found document: its title and the most telling part of its body, with what matched marked. Scores compare within one query only."""
+    """One found document: its title and the most telling part of its body, matches marked. Scores compare within one query only."""
 
     id: str
     kind: str
@@ -201,9 +203,9 @@ class SearchIndex(Protocol):
     async def write(self, documents: Sequence[Document | Removal], checkpoint: Checkpoint | None = None) -> None:
         """Stores all of it or nothing, durably, and returns; it is found within one second.
 
-        At most `WRITE_DOCUMENTS_MAX` documents. A document or removal whose version is not newer than the stored one of the same id is ignored, and
-        so is a checkpoint that is behind. An engine that cannot store both at once stores the checkpoint last, so a crash between re-applies
-        harmlessly. Batch writes: each has the cost of a durable commit.
+        At most `WRITE_DOCUMENTS_MAX` documents. A document or removal whose version is not newer than the stored one of the same id is
+        ignored, and so is a checkpoint that is behind. An engine that cannot store both at once stores the checkpoint last, so a crash
+        between re-applies harmlessly. Batch writes: each has the cost of a durable commit.
         """
 
     async def checkpoint(self, source: str) -> int:
@@ -218,8 +220,8 @@ class SearchIndex(Protocol):
     async def suggest_people(self, text: str, audience: Sequence[str], limit: int = 10) -> list[Hit]:
         """People whose name, title, department or location match the words typed so far, in any order, typing errors forgiven.
 
-        One error in a word of at least 4 letters, two from 8; swapped neighbours count as one. A name that begins with the text comes first. Text
-        without anything to search for suggests nobody. Limits as for `Query`.
+        One error in a word of at least 4 letters, two from 8; swapped neighbours count as one. A name that begins with the text comes
+        first. Text without anything to search for suggests nobody. Limits as for `Query`.
         """
 
     async def count(self, query: Query) -> int:
@@ -231,8 +233,8 @@ class SearchIndex(Protocol):
     def rebuilding(self) -> AbstractAsyncContextManager[SearchIndex]:
         """A fresh, empty index to fill while this one keeps answering; leaving the block replaces this one by it, an exception discards it.
 
-        The block must not be left before the fresh index has caught up: what was written meanwhile to this one is replaced too. Raises IndexBusy
-        where a rebuild is under way.
+        The block must not be left before the fresh index has caught up: what was written meanwhile to this one is replaced too. Raises
+        IndexBusy where a rebuild is under way.
         """
 
     async def close(self) -> None:
@@ -268,6 +270,10 @@ def check_suggestion(text: str, audience: Sequence[str], limit: int) -> None:
 def _check_text(name: str, value: str, most: int) -> None:
     if len(value) > most:
         raise ValueError(f"{name} has {len(value)} characters; at most {most} are allowed")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"{name} is not text: {error.reason} at character {error.start}") from error
 
 
 def _check_key(name: str, value: str) -> None:
