@@ -37,6 +37,12 @@ def test_the_contracts_are_kept() -> None:
     assert "0 broken" in report
 
 
+def test_no_module_escapes_the_contracts() -> None:
+    # import-linter passes over a folder without __init__.py when the folder above it has one.
+    folders = {path.parent for root in ("libs", "services") for path in (ROOT / root).rglob("*.py") if "node_modules" not in path.parts}
+    assert sorted(str(folder.relative_to(ROOT)) for folder in folders if not (folder / "__init__.py").exists()) == []
+
+
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The sources once more, to plant violations in."""
@@ -68,13 +74,17 @@ PLANTED = {
 
 @pytest.mark.parametrize(("contract", "planted"), PLANTED.values(), ids=PLANTED)
 def test_a_planted_violation_breaks_its_contract(copy: Path, contract: str, planted: dict[str, str]) -> None:
-    for name, text in planted.items():
+    files = dict(planted)
+    for folder in {folder for name in planted for folder in Path(name).parents if folder.name}:
+        if not (copy / folder / "__init__.py").exists():
+            files[f"{folder}/__init__.py"] = ""
+    for name, text in files.items():
         (copy / name).parent.mkdir(parents=True, exist_ok=True)
         (copy / name).write_text(text, encoding="utf-8")
     try:
         status, report = lint_imports(copy)
     finally:
-        for name in planted:
+        for name in files:
             (copy / name).unlink()
     assert status == 1, report
     assert f"{contract} BROKEN" in report
