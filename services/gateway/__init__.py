@@ -1,0 +1,1 @@
+"""The gateway: web interface, REST API and live updates. It owns no domain state but web sessions."""

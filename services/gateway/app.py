@@ -1,0 +1,83 @@
+"""Puts the gateway's parts together into one ASGI application."""
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import Litestar, Request, Response
+from litestar.exceptions import HTTPException
+from litestar.router import Router
+
+from libs.runtime.service import Context
+from libs.runtime.settings import signing_key
+from watercooler.feed.v1.feed_service_pb2_grpc import FeedServiceStub
+from watercooler.identity.v1.identity_service_pb2_grpc import IdentityServiceStub
+from watercooler.search.v1.search_service_pb2_grpc import SearchServiceStub
+
+from . import csrf, pages
+from .accounts import Accounts
+from .api import route_handlers as api_handlers
+from .csrf import Csrf
+from .edge import API, Edge
+from .files import route_handlers as file_handlers
+from .health import route_handlers as health_handlers
+from .http import AnyRequest, Clients, Gateway, asked
+from .live import Live
+from .live import route_handlers as live_handlers
+from .problems import Refusal, refusal_of
+from .sessions import Sessions
+
+
+def create_gateway(context: Context) -> Gateway:
+    """The parts of the gateway over what the runtime gives it."""
+    clients = Clients(
+        identity=IdentityServiceStub(context.channel("identity")),
+        feed=FeedServiceStub(context.channel("feed")),
+        search=SearchServiceStub(context.channel("search")),
+    )
+    sessions = Sessions(context.database, context.settings)
+    accounts = Accounts(clients, context.tokens)
+    live = Live(clients, context.tokens, context.log("feed"))
+    return Gateway(context, clients, sessions, accounts, Csrf(signing_key(context.settings)), live)
+
+
+async def check_form(request: AnyRequest) -> None:
+    """Every form of a page carries the token of its session or visitor, in a field or, sent by a script, in a header.
+
+    Raises:
+        Refusal: 403, the token is missing or another's.
+    """
+    found = asked(request)
+    if not found.is_write or request.scope["path"].startswith(API):
+        return
+    token = request.headers.get(csrf.HEADER, "")
+    if not token:
+        form = await request.form()
+        token = str(form.get(csrf.FIELD, ""))
+    if not request.scope["gateway"].csrf.holds(found.csrf_subject, token):  # type: ignore[typeddict-item]
+        raise Refusal(403, "This form is out of date: go back, reload the page and send it again.", code="csrf")
+
+
+def create_app(gateway: Gateway) -> Edge:
+    """The ASGI application."""
+    error_page = getattr(pages, "error_page", None)
+
+    def refused(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+        # Handed to the edge, which writes every refusal, those of Litestar's routing included.
+        raise refusal_of(error, "if-match" in request.headers) from error
+
+    litestar = Litestar(
+        route_handlers=[
+            *api_handlers,
+            *file_handlers,
+            *health_handlers,
+            *live_handlers,
+            Router(path="/", route_handlers=list(pages.route_handlers), include_in_schema=False),
+        ],
+        before_request=check_form,
+        exception_handlers={Exception: refused, HTTPException: refused},
+        openapi_config=None,
+        logging_config=None,
+        request_max_body_size=None,
+        multipart_form_part_limit=100,
+    )
+    return Edge(litestar, gateway, error_page)

@@ -1,0 +1,4 @@
+"""Uploaded images."""
+from typing import Any
+
+route_handlers: list[Any] = []

@@ -1,0 +1,170 @@
+"""Every statement on the gateway's tables: sessions, and the answers to requests that may be repeated."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from libs.db.database import Row, Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A signed-in device; `seen_time` is true to five minutes."""
+
+    session_id: str
+    person_id: str
+    create_time: datetime
+    seen_time: datetime
+    expire_time: datetime
+    user_agent: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a request was answered; `status` is 0 while nothing has been."""
+
+    fingerprint: str
+    status: int
+    media_type: str
+    headers: str
+    body: bytes
+    create_micros: int
+
+
+def _time(micros: int) -> datetime:
+    return datetime.fromtimestamp(micros / 1_000_000, UTC)
+
+
+def _session(row: Row) -> Session:
+    return Session(
+        row["session_id"], row["person_id"], _time(row["create_time"]), _time(row["seen_time"]), _time(row["expire_time"]),
+        row["user_agent"], row["address"],
+    )
+
+
+async def add_session(
+    tx: Transaction, session_id: str, secret_hash: str, person_id: str, now: int, expire: int, user_agent: str, address: str
+) -> None:
+    """Remember a session from now on."""
+    await tx.execute(
+        """
+        INSERT INTO sessions (session_id, secret_hash, person_id, create_time, seen_time, expire_time, user_agent, address)
+        VALUES (:session_id, :secret_hash, :person_id, :now, :now, :expire, :user_agent, :address)
+        """,
+        session_id=session_id, secret_hash=secret_hash, person_id=person_id, now=now, expire=expire, user_agent=user_agent, address=address,
+    )
+
+
+async def session_by_hash(tx: Transaction, secret_hash: str, now: int) -> Session | None:
+    """The session of a cookie, unless it has expired."""
+    row = await tx.fetch_one(
+        "SELECT * FROM sessions WHERE secret_hash = :secret_hash AND expire_time > :now", secret_hash=secret_hash, now=now
+    )
+    return _session(row) if row else None
+
+
+async def touch_session(tx: Transaction, session_id: str, now: int, expire: int) -> None:
+    """The session was used: it lives on."""
+    await tx.execute(
+        "UPDATE sessions SET seen_time = :now, expire_time = :expire WHERE session_id = :session_id",
+        session_id=session_id, now=now, expire=expire,
+    )
+
+
+async def sessions_of(tx: Transaction, person_id: str, after: str, limit: int, now: int) -> list[Session]:
+    """A person's sessions, newest first, older than the one named."""
+    rows = await tx.fetch(
+        """
+        SELECT * FROM sessions
+        WHERE person_id = :person_id AND expire_time > :now AND session_id < :after
+        ORDER BY session_id DESC
+        LIMIT :limit
+        """,
+        person_id=person_id, after=after or "~", limit=limit, now=now,
+    )
+    return [_session(row) for row in rows]
+
+
+async def all_sessions(tx: Transaction, after: str, limit: int, now: int) -> list[Session]:
+    """Everybody's sessions, newest first, older than the one named."""
+    rows = await tx.fetch(
+        """
+        SELECT * FROM sessions
+        WHERE expire_time > :now AND session_id < :after
+        ORDER BY session_id DESC
+        LIMIT :limit
+        """,
+        after=after or "~", limit=limit, now=now,
+    )
+    return [_session(row) for row in rows]
+
+
+async def session_by_id(tx: Transaction, session_id: str) -> Session | None:
+    """A session by its id."""
+    row = await tx.fetch_one("SELECT * FROM sessions WHERE session_id = :session_id", session_id=session_id)
+    return _session(row) if row else None
+
+
+async def delete_session(tx: Transaction, session_id: str) -> int:
+    """End a session; answers how many there were."""
+    return await tx.execute("DELETE FROM sessions WHERE session_id = :session_id", session_id=session_id)
+
+
+async def delete_sessions_of(tx: Transaction, person_id: str, keep: str, created_until: int) -> int:
+    """End a person's sessions begun until a time, but for one; answers how many there were."""
+    return await tx.execute(
+        "DELETE FROM sessions WHERE person_id = :person_id AND session_id <> :keep AND create_time <= :created_until",
+        person_id=person_id, keep=keep, created_until=created_until,
+    )
+
+
+async def delete_expired(tx: Transaction, now: int, answers_before: int) -> int:
+    """Forget expired sessions and old answers."""
+    ended = await tx.execute("DELETE FROM sessions WHERE expire_time <= :now", now=now)
+    return ended + await tx.execute("DELETE FROM answered_requests WHERE create_time < :before", before=answers_before)
+
+
+async def answer(tx: Transaction, request_key: str) -> Answer | None:
+    """What a request was answered, or that it is being answered."""
+    row = await tx.fetch_one("SELECT * FROM answered_requests WHERE request_key = :key", key=request_key)
+    if row is None:
+        return None
+    return Answer(row["fingerprint"], row["status"], row["media_type"], row["headers"], bytes(row["body"]), row["create_time"])
+
+
+async def begin_answer(tx: Transaction, request_key: str, person_id: str, fingerprint: str, now: int) -> None:
+    """A request is being answered; takes the place of what was there."""
+    await tx.execute(
+        """
+        INSERT INTO answered_requests (request_key, person_id, fingerprint, status, media_type, headers, body, create_time)
+        VALUES (:key, :person_id, :fingerprint, 0, '', '', :body, :now)
+        ON CONFLICT (request_key) DO UPDATE SET
+            fingerprint = excluded.fingerprint, status = 0, media_type = '', headers = '', body = excluded.body,
+            create_time = excluded.create_time
+        """,
+        key=request_key, person_id=person_id, fingerprint=fingerprint, body=b"", now=now,
+    )
+
+
+async def finish_answer(tx: Transaction, request_key: str, status: int, media_type: str, headers: str, body: bytes) -> None:
+    """Keep what a request was answered."""
+    await tx.execute(
+        """
+        UPDATE answered_requests SET status = :status, media_type = :media_type, headers = :headers, body = :body
+        WHERE request_key = :key
+        """,
+        key=request_key, status=status, media_type=media_type, headers=headers, body=body,
+    )
+
+
+async def drop_answer(tx: Transaction, request_key: str) -> None:
+    """Forget a request, so that it may be tried again."""
+    await tx.execute("DELETE FROM answered_requests WHERE request_key = :key", key=request_key)
+
+
+async def delete_answers_of(tx: Transaction, person_ids: Sequence[str]) -> None:
+    """Forget what these people were answered."""
+    for person_id in person_ids:
+        await tx.execute("DELETE FROM answered_requests WHERE person_id = :person_id", person_id=person_id)

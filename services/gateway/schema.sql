@@ -1,0 +1,27 @@
+-- Who is signed in where. Only the SHA-256 of a cookie's secret is kept.
+CREATE TABLE IF NOT EXISTS sessions (
+    session_id TEXT PRIMARY KEY,
+    secret_hash TEXT NOT NULL UNIQUE,
+    person_id TEXT NOT NULL,
+    create_time BIGINT NOT NULL,
+    seen_time BIGINT NOT NULL,
+    expire_time BIGINT NOT NULL,
+    user_agent TEXT NOT NULL,
+    address TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS sessions_person ON sessions (person_id, session_id);
+CREATE INDEX IF NOT EXISTS sessions_expire ON sessions (expire_time);
+
+-- What a request with an Idempotency-Key was answered; status 0 while it is being answered.
+CREATE TABLE IF NOT EXISTS answered_requests (
+    request_key TEXT PRIMARY KEY,
+    person_id TEXT NOT NULL,
+    fingerprint TEXT NOT NULL,
+    status INTEGER NOT NULL,
+    media_type TEXT NOT NULL,
+    headers TEXT NOT NULL,
+    body BLOB NOT NULL,
+    create_time BIGINT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS answered_requests_time ON answered_requests (create_time);
+CREATE INDEX IF NOT EXISTS answered_requests_person ON answered_requests (person_id);

@@ -1,0 +1,72 @@
+"""The manifest of the gateway: web interface, REST API and live updates."""
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from importlib import resources
+from typing import Final
+
+from libs.eventstore.model import Recorded
+from libs.runtime.service import Assembly, Context, Follows, Service
+from libs.telemetry import logs
+from watercooler.identity.v1 import events_pb2 as events
+
+from .app import create_app, create_gateway
+from .following import FromNow
+from .idempotency import KEEP
+from .projections import LeaversSignedOut
+
+TIDY_EVERY: Final = timedelta(minutes=10)
+
+_log = logs.get_logger(__name__)
+
+# What changes who somebody is or what they may do.
+_ACCOUNT_EVENTS = (
+    events.PersonProfileChanged, events.PersonPhotoChanged, events.ManagerAssigned, events.RoleGranted, events.RoleRevoked,
+    events.PersonLeft, events.PersonRejoined, events.PersonErased, events.AccessTokenRevoked, events.PasswordChanged,
+)
+_GONE = (events.PersonLeft, events.PersonErased)
+
+
+def assemble(context: Context) -> Assembly:
+    """The running parts."""
+    gateway = create_gateway(context)
+
+    async def account_changed(event: Recorded) -> None:
+        data = event.data
+        assert isinstance(data, _ACCOUNT_EVENTS)
+        gateway.accounts.forget(data.person_id)
+        gateway.sessions.forget_person(data.person_id)
+        if isinstance(data, _GONE):
+            gateway.live.close_person(data.person_id)
+        if isinstance(data, events.AccessTokenRevoked):
+            gateway.live.close_token(data.token_id)
+
+    async def tidy() -> None:
+        while True:
+            try:
+                now = context.now()
+                await gateway.sessions.tidy(now, now - KEEP)
+            except Exception:
+                _log.exception("expired sessions and answers stay for now")
+            await asyncio.sleep(TIDY_EVERY.total_seconds())
+
+    return Assembly(
+        consumers=(
+            ("identity", FromNow("gateway.accounts", _ACCOUNT_EVENTS, account_changed)),
+            ("feed", gateway.live.consumer),
+        ),
+        tasks=(tidy, gateway.live.tend, gateway.live.flush_forever),
+        app=create_app(gateway),
+    )
+
+
+SERVICE = Service(
+    name="gateway",
+    summary="Web interface, REST API and live updates; owns no domain state but web sessions.",
+    schema=resources.files(__package__).joinpath("schema.sql").read_text("utf-8"),
+    assemble=assemble,
+    subscribed=(Follows("identity", LeaversSignedOut()),),
+    follows=("identity", "feed"),
+    calls=("identity", "feed", "search"),
+)
