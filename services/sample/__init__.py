@@ -1,0 +1,1 @@
+"""The sample organisation, as data and its reader; no service."""
