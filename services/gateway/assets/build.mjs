@@ -1,10 +1,10 @@
 // Builds the browser side: src/ -> dist/, every file named by its content, with manifest.json telling the names.
 //
 //   src/app.js, src/app.css   bundled and minified; a dynamic import() becomes a file of its own
-//   src/icons.json            names of lucide icons -> icons.json (name -> the inside of its <svg>) and one sprite, icons.svg
+//   src/icons.json            names of lucide icons -> icons.json: name -> the inside of its <svg>, for the templates
 //   src/static/**             copied as they are
 //
-// dist/manifest.json maps the name a template uses ("app.js", "icons.svg", "favicon.svg") to the file to serve.
+// dist/manifest.json maps the name a template uses ("app.js", "app.css", "favicon.svg") to the file to serve.
 // dist/LICENSES.txt holds the notices of what is bundled.
 // Each text file has .gz and .br twins beside it, so that serving one costs no compression.
 
@@ -67,7 +67,7 @@ async function bundle(manifest) {
   }
 }
 
-async function icons(manifest) {
+async function icons() {
   const wanted = await readJson(join(source, "icons.json"), []);
   const drawings = await readJson(join(here, "node_modules/lucide-static/icon-nodes.json"), {});
   const unknown = wanted.filter((name) => !drawings[name]);
@@ -78,10 +78,6 @@ async function icons(manifest) {
       .map(([tag, attributes]) => `<${tag}${Object.entries(attributes).map(([key, value]) => ` ${key}="${value}"`).join("")}/>`)
       .join("");
   }
-  const symbols = Object.entries(inside).map(([name, body]) => `<symbol id="${name}" viewBox="0 0 24 24">${body}</symbol>`);
-  const sprite = `<svg xmlns="http://www.w3.org/2000/svg">${symbols.join("")}</svg>\n`;
-  manifest["icons.svg"] = named("icons.svg", sprite);
-  await writeFile(join(work, manifest["icons.svg"]), sprite);
   await writeFile(join(work, "icons.json"), `${JSON.stringify(inside, null, 1)}\n`);
 }
 
@@ -118,7 +114,7 @@ async function build() {
   await mkdir(work, { recursive: true });
   const manifest = {};
   await bundle(manifest);
-  await icons(manifest);
+  await icons();
   await statics(manifest);
   await licences();
   await compress();
