@@ -1,0 +1,1 @@
+"""People, the organisation, groups of the directory, sign-in and access tokens."""

@@ -1,0 +1,6 @@
+"""Imports."""
+from .base import Part
+
+
+class ImportsPart(Part):
+    """Imports."""

@@ -1,0 +1,1 @@
+"""The rules of identity, one module a stream category."""

@@ -1,0 +1,33 @@
+"""The manifest of identity: start reading here."""
+from __future__ import annotations
+
+from importlib import resources
+
+from libs.runtime.service import Assembly, Context, Service
+from watercooler.identity.v1.identity_service_pb2_grpc import add_IdentityServiceServicer_to_server
+
+from . import projections
+from .api import IdentityApi
+from .deciders import group, organization, person, token
+from .mail import MailFolder
+from .passwords import Passwords
+
+
+def assemble(context: Context) -> Assembly:
+    """Its running parts."""
+    settings = context.settings
+    passwords = Passwords(
+        memory_kib=settings.password_hash_bytes // 1024, passes=settings.password_hash_passes, lanes=settings.password_hash_lanes
+    )
+    api = IdentityApi(context, passwords, MailFolder(settings.data / "mail"))
+    return Assembly(servicers=[(add_IdentityServiceServicer_to_server, api)], close=api.close)
+
+
+SERVICE = Service(
+    name="identity",
+    summary="People, the organisation, groups of the directory, sign-in and access tokens.",
+    schema=resources.files(__package__).joinpath("schema.sql").read_text("utf-8"),
+    assemble=assemble,
+    streams={"organization": organization, "person": person, "group": group, "token": token},
+    projections=projections.ALL,
+)
