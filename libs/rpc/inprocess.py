@@ -28,6 +28,12 @@ class Context:
         """The metadata of the call."""
         return self._metadata
 
+    def set_code(self, code: grpc.StatusCode) -> None:
+        """Taken from the exception instead: generated servicers set it and raise NotImplementedError."""
+
+    def set_details(self, details: str) -> None:
+        """Taken from the exception instead."""
+
     async def abort(self, code: grpc.StatusCode, details: str = "", trailing_metadata: Any = ()) -> None:
         """End the call with an error."""
         raise errors.rpc_error(errors.Problem(code, details))

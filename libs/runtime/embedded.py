@@ -9,6 +9,7 @@ import os
 import signal
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import IO, Any
@@ -95,13 +96,13 @@ class Embedded:
                 await subscription.prepare()
             for subscription in self.subscriptions.values():
                 store = self.stores[subscription.log.name]
-                self._go(f"subscription {subscription.consumer.name}", subscription.run(store.waker()))
+                self._go(f"subscription {subscription.consumer.name}", partial(subscription.run, store.waker()))
             if self.follow == "all":
                 for service in self.services:
                     for number, task in enumerate(self.assemblies[service.name].tasks):
-                        self._go(f"{service.name} task {number}", task())
+                        self._go(f"{service.name} task {number}", task)
                     if self.assemblies[service.name].rebuilders:
-                        self._go(f"{service.name} rebuilds", self._answer_rebuild_requests(service.name))
+                        self._go(f"{service.name} rebuilds", partial(self._answer_rebuild_requests, service.name))
         except BaseException:
             await self.stop()
             raise
@@ -277,11 +278,11 @@ class Embedded:
             self._lock.write(str(os.getpid()))
             self._lock.flush()
 
-    def _go(self, name: str, work: Awaitable[None]) -> None:
+    def _go(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         async def guarded() -> None:
             with contextlib.suppress(asyncio.CancelledError):
                 try:
-                    await work
+                    await work()
                 except Exception:
                     _log.exception("background work ended", work=name)
 

@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 
 from libs.db.database import DatabaseBusy, StorageFull
 from libs.eventstore.model import Log, Recorded

@@ -8,12 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from libs.eventstore.store import SCHEMA
 from libs.rpc.auth import Caller, acting
 from libs.runtime.embedded import Embedded
 from libs.runtime.service import Service
 from libs.runtime.settings import Settings
 from libs.subscriptions import rebuild
-from libs.eventstore.store import SCHEMA
 
 T = TypeVar("T")
 
