@@ -3,13 +3,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
+
+from libs.text import markdown
+from libs.text.emoji import canonical
 
 FOLDER = Path(__file__).parent
 ORGANISATION_NAME = "Averlund Packaging Machinery"
@@ -30,18 +34,21 @@ _KEY = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
 _EMAIL = re.compile(r"[a-z0-9-]+\.[a-z0-9-]+@example\.com")
 _LANGUAGE = re.compile(r"[a-z]{2,3}(?:-[A-Za-z0-9]{2,8})*")
 _CLOCK = re.compile(r"([01]\d|2[0-3]):([0-5]\d)")
-_CODE = re.compile(r"```.*?```|`[^`]*`", re.DOTALL)
-# Only ASCII before the sign forbids a mention or tag: Chinese and Japanese are written without spaces.
-_MENTION = re.compile(r"(?<![A-Za-z0-9_./@])@([a-z][a-z0-9-]*)")
-_TAG = re.compile(r"(?<![\w/&#])#([^\W\d_][\w-]*)")
+
+# The same texts are dated again and again by the tests; what they refer to is looked for once.
+_extract = lru_cache(maxsize=2_000)(markdown.extract)
 
 
 @dataclass(frozen=True, slots=True)
 class Person:
     key: str
+    """Also the handle by which posts mention the person."""
+    employee_number: str
+    """Empty for the guest."""
     email: str
     name: str
     preferred_name: str
+    """Shown instead of the name; empty where the name is what people say."""
     pronouns: str
     title: str
     department: str
@@ -52,7 +59,8 @@ class Person:
     """The manager's key; None for the head of the organisation only."""
     start_date: date
     about: str
-    contact: str
+    contact: Mapping[str, str]
+    """Label to value, as `custom`."""
     roles: tuple[Role, ...]
     custom: Mapping[str, str]
 
@@ -95,8 +103,10 @@ class Post:
     reply_to: str | None
     reactions: Mapping[str, tuple[str, ...]]
     saves: tuple[str, ...]
-    mentions: tuple[str, ...] = field(default=())
-    tags: tuple[str, ...] = field(default=())
+    mentions: tuple[str, ...]
+    """Keys of people."""
+    tags: tuple[str, ...]
+    """Without the #, as the network compares them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +177,7 @@ def build_sample(documents: Mapping[str, Any], now: datetime) -> Sample:
 def _people(document: Any, now: datetime) -> tuple[Person, ...]:
     people: dict[str, Person] = {}
     emails: set[str] = set()
+    numbers: set[str] = set()
     for entry in _entries("people.yaml", document):
         email = entry.text("email")
         if not _EMAIL.fullmatch(email):
@@ -174,6 +185,10 @@ def _people(document: Any, now: datetime) -> tuple[Person, ...]:
         if email in emails:
             raise entry.wrong(f"e-mail {email} stands twice")
         emails.add(email)
+        number = entry.text_or_none("employee_number") or ""
+        if number in numbers:
+            raise entry.wrong(f"employee number {number} stands twice")
+        numbers.update([number] if number else [])
         time_zone = entry.text("time_zone")
         try:
             ZoneInfo(time_zone)
@@ -181,9 +196,10 @@ def _people(document: Any, now: datetime) -> tuple[Person, ...]:
             raise entry.wrong(f"unknown time zone {time_zone!r}") from error
         person = Person(
             key=entry.key,
+            employee_number=number,
             email=email,
             name=entry.text("name"),
-            preferred_name=entry.text("preferred_name"),
+            preferred_name=entry.text_or_none("preferred_name") or "",
             pronouns=entry.text("pronouns"),
             title=entry.text("title"),
             department=entry.text("department"),
@@ -193,7 +209,7 @@ def _people(document: Any, now: datetime) -> tuple[Person, ...]:
             manager=entry.text_or_none("manager"),
             start_date=_start_date(entry, now),
             about=entry.text("about"),
-            contact=entry.text_or_none("contact") or "",
+            contact=entry.text_map("contact"),
             roles=tuple(_choice(entry, "role", role, get_args(Role)) for role in entry.texts("roles")),
             custom=entry.text_map("custom"),
         )
@@ -281,8 +297,7 @@ def _posts(entries: Sequence[_Entry], people: Mapping[str, Person], access: _Acc
         body = entry.text("body")
         if len(body) > BODY_CHARACTERS_MAX:
             raise entry.wrong(f"body longer than {BODY_CHARACTERS_MAX} characters")
-        prose = _CODE.sub(" ", body)
-        mentions = tuple(dict.fromkeys(_known_person(entry, key, people) for key in _MENTION.findall(prose)))
+        extracted = _extract(body)
         post = Post(
             key=entry.key,
             author=author,
@@ -293,8 +308,8 @@ def _posts(entries: Sequence[_Entry], people: Mapping[str, Person], access: _Acc
             reply_to=reply_to,
             reactions=_reactions(entry, people),
             saves=_known_people(entry, "saves", people),
-            mentions=mentions,
-            tags=tuple(dict.fromkeys(_TAG.findall(prose))),
+            mentions=tuple(_known_person(entry, key, people) for key in extracted.mentions),
+            tags=extracted.hashtags,
         )
         entry.finish()
         if reply_to is not None and post.publish_time <= posts[reply_to].publish_time:
@@ -376,8 +391,8 @@ def _reactions(entry: _Entry, people: Mapping[str, Person]) -> Mapping[str, tupl
         raise entry.wrong("reactions must map an emoji to a list of people")
     reactions: dict[str, tuple[str, ...]] = {}
     for emoji, keys in value.items():
-        if not isinstance(emoji, str) or not 1 <= len(emoji) <= 16 or emoji.isascii():
-            raise entry.wrong(f"{emoji!r} is not an emoji")
+        if not isinstance(emoji, str) or canonical(emoji) != emoji:
+            raise entry.wrong(f"{emoji!r} is not an emoji as Unicode writes it")
         if not isinstance(keys, list) or not keys:
             raise entry.wrong(f"reaction {emoji} needs a list of people")
         reactions[emoji] = tuple(_known_person(entry, str(key), people) for key in keys)

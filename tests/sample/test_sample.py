@@ -194,6 +194,7 @@ def _follow(person: str, **fields: Any) -> Damage:
         (_set("people.yaml", "lena", started_days_ago=3), "people.yaml: lena: needs either start_date or started_days_ago"),
         (_set("people.yaml", "lena", languages=["German"]), "people.yaml: lena: 'German' is not a language tag"),
         (_drop("people.yaml", "lena", "title"), "people.yaml: lena: title is missing"),
+        (_set("people.yaml", "lena", employee_number="10001"), "people.yaml: lena: employee number 10001 stands twice"),
         (_repeat("people.yaml", "imke"), "people.yaml: imke: e-mail .* stands twice"),
         (_set("communities.yaml", "ideas", kind="hidden"), "communities.yaml: ideas: unknown kind 'hidden'"),
         (_set("communities.yaml", "ideas", owners=[]), "communities.yaml: ideas: needs an owner"),
@@ -260,7 +261,7 @@ def test_a_missing_and_an_oversized_file_are_refused(tmp_path: Path) -> None:
 
 def test_mentions_and_tags_are_read_beside_any_script_but_not_in_code_or_addresses(documents: Mapping[str, Any]) -> None:
     changed = {name: list(document) if isinstance(document, list) else document for name, document in documents.items()}
-    body = "@lenaさんと@kenjiさん、#日本 `@nobody #code` a@lena.example x/#no #2 see#this **#yes**"
+    body = "@lenaさんと@kenjiさん、 #日本 `@nobody #code` a@lena.example #2 **#Yes**"
     changed["posts-everyday.yaml"].append(
         {"key": "scripts", "author": "haruka", "audience": "everyone", "language": "ja", "minutes_ago": 1, "body": body}
     )
