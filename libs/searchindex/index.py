@@ -166,7 +166,7 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Fragment:
-    """Plain text with the (start, end) character ranges that matched, in order, without overlap. Never HTML: whoever shows it escapes it."""
+    """Plain text with the (start, end) character ranges that matched, in order, without overlap. Never HTML: escape it to show it."""
 
     text: str
     highlights: tuple[tuple[int, int], ...] = ()

@@ -78,7 +78,7 @@ def _schema() -> tantivy.Schema:
     builder.add_integer_field("version", fast=True)
     builder.add_text_field("kind", tokenizer_name="raw", index_option="basic", fast=True)
     builder.add_integer_field("create_time", fast=True, indexed=True)
-    for name in ("audience", "author_id", "community_id", "tags", "person_name"):
+    for name in ("audience", "language", "author_id", "community_id", "tags", "person_name"):
         builder.add_text_field(name, tokenizer_name="raw", index_option="basic")
     for name in _FIELD_BOOSTS:
         builder.add_text_field(name, tokenizer_name="terms", index_option="position")
@@ -104,7 +104,7 @@ class _Generation:
             self._index.register_tokenizer("none", nothing)
             # The default policy watches the folder twice a second; here every commit is our own.
             self._index.config_reader("manual")
-            self.searcher = self._index.searcher()
+            self.reload()
         except (ValueError, OSError) as error:
             raise _unusable(folder.parent, str(error)) from error
         self._writer: tantivy.IndexWriter | None = None
@@ -149,7 +149,9 @@ class _Generation:
 
     def reload(self) -> None:
         self._index.reload()
-        self.searcher = self._index.searcher()
+        searcher = self._index.searcher()
+        self.languages = [language for language in text.QUERY_LATIN if searcher.doc_freq("language", text.STEMMERS[language])]
+        self.searcher = searcher
 
     def _newer(self, documents: Sequence[Document | Removal]) -> list[Document | Removal]:
         known = self._versions({document.id for document in documents})
@@ -260,11 +262,9 @@ class TantivyIndex:
         if query.tag:
             filters.append(_silent(Clauses.term_query(schema, "tags", _tag(query.tag), "basic")))
         if query.after_time is not None or query.before_time is not None:
-            kind = tantivy.FieldType.Integer
-            filters.append(
-                _silent(Clauses.range_query(schema, "create_time", kind, query.after_time, query.before_time, include_upper=False))
-            )
-        clauses = text.parse(query.text, _stem)
+            before = None if query.before_time is None else query.before_time - 1
+            filters.append(_silent(Clauses.range_query(schema, "create_time", tantivy.FieldType.Integer, query.after_time, before)))
+        clauses = text.parse(query.text, _stem, self._generation.languages)
         if query.text.strip():
             filters.append(_text_query(schema, clauses))
         return _all(*filters), clauses
@@ -443,6 +443,7 @@ def _entry(document: Document | Removal) -> dict[str, Any]:
         "kind": document.kind,
         "create_time": document.create_time,
         "audience": list(document.audience),
+        "language": [text.STEMMERS[language] for language in languages],
         "author_id": document.author_id,
         "community_id": document.community_id,
         "tags": tags,

@@ -136,15 +136,17 @@ def _forms_of(raw: str, term: str, kind: str, languages: tuple[str, ...], stem: 
 
 
 def stems(raw: str, term: str, languages: Iterable[str], stem: Stem) -> list[str]:
-    """The folded stems of a word, with and without its diacritics, in the languages of its script."""
+    """The folded stems of a word, with and without its diacritics, in the languages of its script.
+
+    Each carries its language (`german:haus`): what means one thing in French says nothing about a Portuguese text.
+    """
     found: dict[str, None] = {}
     lower = unicodedata.normalize("NFC", raw).lower()[:TERM_LENGTH_MAX]
     for language in _of_script(lower, languages):
         algorithm = STEMMERS[language]
-        found[fold(stem(algorithm, lower))] = None
+        found[f"{algorithm}:{fold(stem(algorithm, lower))}"] = None
         if term != lower:
-            found[fold(stem(algorithm, term))] = None
-    found.pop("", None)
+            found[f"{algorithm}:{fold(stem(algorithm, term))}"] = None
     return list(found)
 
 
@@ -166,6 +168,8 @@ def languages_of(tag: str) -> tuple[str, ...]:
     primary = re.split(r"[-_]", tag.strip().lower(), maxsplit=1)[0]
     if primary in STEMMERS:
         return (primary,)
+    if primary in ("ja", "ko", "th", "zh"):
+        return ("en",)  # their own words need no stems; the Latin ones between them are mostly English
     return () if primary else GUESSED_LATIN
 
 
@@ -202,18 +206,21 @@ _QUOTES = '"\u201c\u201d\u201e'
 _CLAUSE = re.compile(rf"(?P<minus>(?<!\S)-)?(?:[{_QUOTES}](?P<phrase>[^{_QUOTES}]*)[{_QUOTES}]|(?P<rest>[^\s{_QUOTES}]+))")
 
 
-def parse(text: str, stem: Stem) -> list[Clause]:
-    """What a typed query asks for; every string has a meaning, and one without letters, digits or symbols asks for nothing."""
+def parse(text: str, stem: Stem, languages: Sequence[str] = QUERY_LATIN) -> list[Clause]:
+    """What a typed query asks for; every string has a meaning, and one without letters, digits or symbols asks for nothing.
+
+    `languages` are those of the indexed texts in Latin letters: a query does not say its own.
+    """
     found: list[Clause] = []
     end = 0
     for match in _CLAUSE.finditer(text):
         excluded = match["minus"] is not None
         if match["phrase"] is not None:
-            clauses = _phrase(match["phrase"], stem)
+            clauses = _phrase(match["phrase"], stem, languages)
         else:
-            clauses = _bare(match["rest"], stem)
+            clauses = _bare(match["rest"], stem, languages)
             if excluded and len(clauses) > 1:  # -well-known excludes the thing, not each of its words
-                clauses = _phrase(match["rest"], stem)
+                clauses = _phrase(match["rest"], stem, languages)
         found.extend(Clause(clause.kind, clause.terms, excluded) for clause in clauses)
         end = match.end() if match["phrase"] is None else 0
     found = found[:CLAUSES_MAX]
@@ -222,12 +229,12 @@ def parse(text: str, stem: Stem) -> list[Clause]:
     return found
 
 
-def _phrase(text: str, stem: Stem) -> list[Clause]:
+def _phrase(text: str, stem: Stem, languages: Sequence[str]) -> list[Clause]:
     terms = words(text)[:PHRASE_WORDS_MAX]
-    return [Clause("phrase", tuple(terms))] if len(terms) > 1 else _bare(text, stem)
+    return [Clause("phrase", tuple(terms))] if len(terms) > 1 else _bare(text, stem, languages)
 
 
-def _bare(text: str, stem: Stem) -> list[Clause]:
+def _bare(text: str, stem: Stem, languages: Sequence[str]) -> list[Clause]:
     found: list[Clause] = []
     run: list[Token] = []
     skip_to = 0
@@ -243,7 +250,7 @@ def _bare(text: str, stem: Stem) -> list[Clause]:
             found.append(Clause(token.kind, (token.term,)))
             skip_to = token.end
         else:
-            found.append(Clause("word", (token.term, *_query_forms(token, stem))))
+            found.append(Clause("word", (token.term, *_query_forms(token, stem, languages))))
     if run:
         found.append(_run(run))
     return found
@@ -253,12 +260,12 @@ def _run(run: Sequence[Token]) -> Clause:
     return Clause("run", tuple(token.term for token in run)[:PHRASE_WORDS_MAX])
 
 
-def _query_forms(token: Token, stem: Stem) -> list[str]:
+def _query_forms(token: Token, stem: Stem, languages: Sequence[str]) -> list[str]:
     if token.kind != "word":
         return []
     # Reducing only words that stay long keeps "does" from finding "dos".
     reduced = spellings(token.raw, token.term, reduce=len(token.term) > 5)
-    found = dict.fromkeys([*stems(token.raw, token.term, QUERY_LATIN, stem), *reduced])
+    found = dict.fromkeys([*stems(token.raw, token.term, languages, stem), *reduced])
     found.pop(token.term, None)
     return list(found)
 
