@@ -36,7 +36,14 @@ from watercooler.feed.v1.events_pb2 import PostPublished
 BODY = "Has anyone run the recycled film above 80 degrees? We see seal creep from the second shift on. #sealing " * 2
 EVERYONE = Audience(everyone=Everyone())
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-TABLE = "CREATE TABLE IF NOT EXISTS posts (post_id TEXT PRIMARY KEY, author_id TEXT NOT NULL, body TEXT NOT NULL, version INTEGER NOT NULL);"
+TABLE = """
+CREATE TABLE IF NOT EXISTS posts (
+    post_id   TEXT PRIMARY KEY,
+    author_id TEXT NOT NULL,
+    body      TEXT NOT NULL,
+    version   INTEGER NOT NULL
+);
+"""
 
 
 @dataclass(frozen=True, slots=True)

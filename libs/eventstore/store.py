@@ -206,7 +206,7 @@ class EventStore:
                 version += 1
                 data, sealed = await self.keyring.seal(event, tx, now, fresh)
                 if len(data) + len(sealed or b"") > EVENT_BYTES:
-                    raise InvalidArgument(f"an event takes at most {EVENT_BYTES // 1024} KiB: store large things as files and refer to them")
+                    raise InvalidArgument(f"an event takes at most {EVENT_BYTES // 1024} KiB: store large things as files, refer to them")
                 event_id = new_id()
                 rows.append({
                     "position": position, "id": event_id, "stream": append.stream, "version": version,

@@ -265,7 +265,9 @@ async def _rebuild_part(app: App, service: Service, network: Embedded, part: str
         with app.progress() as progress:
             task = progress.add_task(f"{service.name}.{part}", total=None)
             while True:
-                row = await database.fetch_one("SELECT done, total, finish_time, problem FROM rebuild_requests WHERE part = :part", part=part)
+                row = await database.fetch_one(
+                    "SELECT done, total, finish_time, problem FROM rebuild_requests WHERE part = :part", part=part
+                )
                 assert row is not None
                 progress.update(task, completed=row["done"], total=row["total"] or None)
                 if row["finish_time"]:
@@ -336,15 +338,17 @@ async def _verify(app: App) -> bool:
 
 async def _parked_list(app: App) -> None:
     count = 0
+    names = ("subscription", "source", "stream", "position", "reason")
     for service in app.services:
         path = app.settings.data / f"{service.name}.db"
         if not path.exists():
             continue
         database = SqliteDatabase(path)
         try:
-            for row in await database.fetch("SELECT subscription, source, stream, position, reason FROM parked ORDER BY park_time"):
+            for row in await database.fetch(f"SELECT {', '.join(names)} FROM parked ORDER BY park_time"):
                 count += 1
-                app.say(f"{row['subscription']}  {row['stream']}  at {row['position']}  {row['reason']}", **{k: row[k] for k in row.keys()})
+                text = f"{row['subscription']}  {row['stream']}  at {row['position']}  {row['reason']}"
+                app.say(text, **dict(zip(names, row, strict=True)))
         finally:
             await database.close()
     if not count:

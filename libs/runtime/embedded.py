@@ -166,7 +166,10 @@ class Embedded:
         async def note(finish_time: int) -> None:
             async with database.transaction() as tx:
                 await tx.execute(
-                    "UPDATE rebuild_requests SET done = :done, total = :total, finish_time = :finish, problem = :problem WHERE part = :part",
+                    """
+                    UPDATE rebuild_requests SET done = :done, total = :total, finish_time = :finish, problem = :problem
+                    WHERE part = :part
+                    """,
                     done=reached[0], total=reached[1], finish=finish_time, problem=problem, part=part,
                 )
 
@@ -257,7 +260,7 @@ class Embedded:
             mark = data / "watercooler.json"
             if not mark.exists():
                 if any(data.glob("*.db")):
-                    raise UnusableDatabase(f"{data} holds databases but no watercooler.json: it is no data folder of Watercooler, or damaged")
+                    raise UnusableDatabase(f"{data} holds databases but no watercooler.json: it is no data folder of ours, or damaged")
                 mark.write_text(json.dumps({"format": FORMAT}) + "\n")
             try:
                 found = int(json.loads(mark.read_text())["format"])

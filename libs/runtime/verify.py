@@ -31,7 +31,9 @@ async def verify(network: Embedded, told: Callable[[str], None]) -> list[Finding
         def add(what: str, name: str = service.name) -> None:
             findings.append(Finding(name, what))
 
-        row = await database.fetch_one("SELECT COUNT(*) AS events, COALESCE(MAX(position), 0) AS head, COALESCE(MIN(position), 1) AS tail FROM events")
+        row = await database.fetch_one(
+            "SELECT COUNT(*) AS events, COALESCE(MAX(position), 0) AS head, COALESCE(MIN(position), 1) AS tail FROM events"
+        )
         assert row is not None
         if row["events"] != row["head"] or row["tail"] != 1:
             add(f"the log has gaps: {row['events']} events, positions {row['tail']} to {row['head']}")
@@ -61,6 +63,6 @@ async def verify(network: Embedded, told: Callable[[str], None]) -> list[Finding
             for difference in await rebuild.compare(
                 projection, network.stores[log], database, SCHEMA + service.schema, inline=inline, limit=3
             ):
-                side = f"only in the live table: {difference.live}" if difference.live else f"missing from the live table: {difference.rebuilt}"
+                side = f"only live: {difference.live}" if difference.live else f"missing live: {difference.rebuilt}"
                 add(f"{difference.projection} differs from its rebuild in {difference.table}; {side}")
     return findings

@@ -63,7 +63,9 @@ async def rebuild(
             await database.adopt(scratch, projection.tables, tx)
             if not inline:
                 await write_checkpoint(tx, projection.name, log.name, reached)
-                await tx.execute("DELETE FROM parked WHERE subscription = :name AND source = :source", name=projection.name, source=log.name)
+                await tx.execute(
+                    "DELETE FROM parked WHERE subscription = :name AND source = :source", name=projection.name, source=log.name
+                )
     return reached
 
 

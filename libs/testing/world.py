@@ -56,7 +56,9 @@ class World:
         return self.embedded.stores[service]
 
     @contextmanager
-    def acting_as(self, person_id: str, roles: Sequence[str] = ("employee",), scopes: Sequence[str] = ("read", "write", "admin")) -> Iterator[None]:
+    def acting_as(
+        self, person_id: str, roles: Sequence[str] = ("employee",), scopes: Sequence[str] = ("read", "write", "admin")
+    ) -> Iterator[None]:
         """Calls made inside come from this person."""
         with acting(self.embedded.tokens.sign(Caller(person_id, frozenset(roles), frozenset(scopes)))):
             yield

@@ -238,7 +238,10 @@ async def _person(person_id: str, content: dict[str, Any], position: int, tx: Tr
     return Document(
         id=person_id, kind="person", version=position, title=content["preferred_name"] or content["name"], audience=[queries.EMPLOYEES],
         body=markdown.plain(content["about"]), names=[n for n in dict.fromkeys(names) if n], keywords=[k for k in keywords if k],
-        extra={"subtitle": ", ".join(k for k in (content["title"], content["location"]) if k), "photo_blob_id": content.get("photo_blob_id", "")},
+        extra={
+            "subtitle": ", ".join(k for k in (content["title"], content["location"]) if k),
+            "photo_blob_id": content.get("photo_blob_id", ""),
+        },
     )
 
 
@@ -285,7 +288,9 @@ def _audience_keys(audience: Audience, author_id: str) -> list[str]:
             return []
 
 
-async def _community(event: CommunityCreated | CommunityChanged, content: dict[str, Any], position: int, tx: Transaction) -> Document | Removal:
+async def _community(
+    event: CommunityCreated | CommunityChanged, content: dict[str, Any], position: int, tx: Transaction
+) -> Document | Removal:
     audience = [queries.community_key(event.community_id)]
     if event.kind != COMMUNITY_KIND_SECRET:
         audience.append(queries.EMPLOYEES)

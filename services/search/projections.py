@@ -78,7 +78,8 @@ class GroupMembers:
                 )
             case GroupMemberRemoved(person_id=person_id, group_id=group_id):
                 await tx.execute(
-                    "DELETE FROM group_members WHERE person_id = :person_id AND group_id = :group_id", person_id=person_id, group_id=group_id
+                    "DELETE FROM group_members WHERE person_id = :person_id AND group_id = :group_id",
+                    person_id=person_id, group_id=group_id,
                 )
             case GroupDeleted(group_id=group_id):
                 await tx.execute("DELETE FROM group_members WHERE group_id = :group_id", group_id=group_id)

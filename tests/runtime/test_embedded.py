@@ -103,7 +103,7 @@ async def test_an_unreadable_folder_is_refused(tmp_path: Path, content: str) -> 
 async def test_a_damaged_database_is_refused(tmp_path: Path) -> None:
     (tmp_path / "watercooler.json").write_text('{"format": 1}')
     (tmp_path / "source.db").write_bytes(b"\x00\x01" * 8_000)
-    with pytest.raises(UnusableDatabase, match="source.db"):
+    with pytest.raises(UnusableDatabase, match=r"source\.db"):
         await Embedded(services()[:2], Settings(data=tmp_path)).start()
 
 
