@@ -3,10 +3,11 @@
 The folder holds `index.json` (format and current generation) and one folder a generation; a rebuild fills the next generation and replaces
 `index.json` by a rename, so a crash leaves either the old index or the new one.
 
-Measured on two shared cores. A durable commit takes 10 to 20 ms, whatever it holds, and releases the interpreter lock; the writes run in
-one worker thread, so the event loop never waits for one. A search of 50,000 documents takes 1 to 2 ms, less than a hop to a thread and back
-would add under load, and runs inline. The writer keeps the smallest memory tantivy allows, 15 MB of address space of which 8 MiB are
-touched while idle; larger only means fewer, larger segments in a rebuild.
+Measured on two shared, busy cores (`benchmarks/searchindex.py`). A durable commit takes 10 to 25 ms, whatever it holds, and releases the
+interpreter lock; writes run in one worker thread, so the event loop never waits for one. Of a search in 50,000 posts tantivy takes 1 to 2
+ms and marking twenty hits 3 ms more, a hit at a time with the event loop in between; a people suggestion takes 1 to 2 ms: both run
+inline. The writer gets the least memory tantivy takes, 15 MB of address space of which 8 MiB are touched while idle; more would only mean
+fewer and larger segments in a rebuild.
 """
 
 from __future__ import annotations
@@ -139,8 +140,10 @@ class _Generation:
             change(writer)
             writer.commit()
         except ValueError as error:
-            # A writer that failed (disk full) stays dead; the next write opens another on what is committed.
+            # A writer that failed (disk full) stays dead, and holds the lock while anything refers to it, this frame included; the next
+            # write opens another on what is committed.
             self._writer = None
+            del writer
             raise OSError(f"the search index cannot be written: {error}") from error
         except BaseException:
             writer.rollback()

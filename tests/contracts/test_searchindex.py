@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import resource
 import tempfile
 from pathlib import Path
 
@@ -66,6 +67,22 @@ async def test_a_second_writer_is_told_that_the_index_is_busy(tmp_path: Path) ->
     await second.write([post("p2", "bread", 2)])
     assert sorted(await ids(second, "bread")) == ["p1", "p2"]
     await second.close()
+
+
+async def test_a_disk_that_refuses_a_write_loses_nothing_and_the_next_write_goes_on(tmp_path: Path) -> None:
+    index = open_index(tmp_path)
+    await index.write([post("p1", "bread")], Checkpoint("feed", 1))
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (16, hard))  # stands for a full disk: every file ends at 16 bytes
+    try:
+        with pytest.raises(OSError, match="cannot be written"):
+            await index.write([post("p2", "bread", 2)], Checkpoint("feed", 2))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+    assert (await ids(index, "bread"), await index.checkpoint("feed")) == (["p1"], 1)
+    await index.write([post("p2", "bread", 2)], Checkpoint("feed", 2))
+    assert (sorted(await ids(index, "bread")), await index.checkpoint("feed")) == (["p1", "p2"], 2)
+    await index.close()
 
 
 async def test_what_a_crashed_rebuild_left_is_removed(tmp_path: Path) -> None:
