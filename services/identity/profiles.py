@@ -57,9 +57,10 @@ def display_name(profile: Profile) -> str:
     return profile.preferred_name or profile.name
 
 
-def handle_base(profile: Profile, otherwise: str = "") -> str:
-    """The handle a person would get if nobody had it: the given one, else from the e-mail's local part, a key, or the name."""
-    for source in (profile.handle, profile.email.partition("@")[0], otherwise, profile.name):
+def handle_base(profile: Profile, key: str = "") -> str:
+    """The handle a person would get if nobody had it: the given one, else from the e-mail's local part, a key like a name, or the name."""
+    named = key if _HANDLE.fullmatch(key.lower()) and any(c.isalpha() for c in key) else ""
+    for source in (profile.handle, profile.email.partition("@")[0], named, profile.name):
         plain = fold(source).replace(" ", ".")
         text = re.sub(r"[^a-z0-9_.-]", "", plain).strip(".-")[: HANDLE_MAX - 6].strip(".-")
         if text:

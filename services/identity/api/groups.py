@@ -20,12 +20,12 @@ from .base import Part, insider, page_after, page_size, page_token, reader
 class GroupsPart(Part):
     """Groups of the directory; guests see their own only."""
 
-    async def GetGroup(self, request: GetGroupRequest, context: Any) -> Group:  # noqa: N802
+    async def GetGroup(self, request: GetGroupRequest, context: Any) -> Group:
         """One group."""
         insider()
         return await self._group(request.group_id)
 
-    async def ListGroups(self, request: ListGroupsRequest, context: Any) -> ListGroupsResponse:  # noqa: N802
+    async def ListGroups(self, request: ListGroupsRequest, context: Any) -> ListGroupsResponse:
         """A page of groups by name: all, or one person's."""
         caller = reader()
         if caller.is_guest and request.person_id != caller.person_id:
@@ -35,7 +35,7 @@ class GroupsPart(Part):
             found, last = await queries.list_groups(tx, request.person_id, size, (after[0], after[1]) if after else None)
         return ListGroupsResponse(groups=found, next_page_token=page_token(last))
 
-    async def ListGroupMembers(self, request: ListGroupMembersRequest, context: Any) -> ListGroupMembersResponse:  # noqa: N802
+    async def ListGroupMembers(self, request: ListGroupMembersRequest, context: Any) -> ListGroupMembersResponse:
         """A page of who is in a group, by id."""
         insider()
         size, after = page_size(request.page_size), page_after(request.page_token, 1)

@@ -34,7 +34,7 @@ class OrganizationPart(Part):
         super().__init__(*args)
         self._setting_up = asyncio.Lock()
 
-    async def GetOrganization(self, request: GetOrganizationRequest, context: Any) -> Organization:  # noqa: N802
+    async def GetOrganization(self, request: GetOrganizationRequest, context: Any) -> Organization:
         """The organisation; anybody may ask, since a deployment without one shows its set-up page."""
         async with self.database.snapshot() as tx:
             found = await queries.organization(tx)
@@ -42,7 +42,7 @@ class OrganizationPart(Part):
             raise NotFound("there is no organisation yet: set it up first")
         return found
 
-    async def SetUpOrganization(self, request: SetUpOrganizationRequest, context: Any) -> SetUpOrganizationResponse:  # noqa: N802
+    async def SetUpOrganization(self, request: SetUpOrganizationRequest, context: Any) -> SetUpOrganizationResponse:
         """Create the organisation and its first administrator; anybody may, once."""
         profile = Profile(name=request.person_name.strip(), email=request.email.strip())
         profiles.check_name(request.name, "name", "the name of the organisation")
@@ -82,7 +82,7 @@ class OrganizationPart(Part):
             organization=await self.GetOrganization(GetOrganizationRequest(), context), administrator=await self.read_person(person_id)
         )
 
-    async def RenameOrganization(self, request: RenameOrganizationRequest, context: Any) -> Organization:  # noqa: N802
+    async def RenameOrganization(self, request: RenameOrganizationRequest, context: Any) -> Organization:
         """Give the organisation another name; administrators only."""
         caller = administrator()
         profiles.check_name(request.name, "name", "the name of the organisation")

@@ -52,7 +52,7 @@ _log = logs.get_logger(__name__)
 class PeoplePart(Part):
     """People and their place in the chart."""
 
-    async def CreatePerson(self, request: CreatePersonRequest, context: Any) -> Person:  # noqa: N802
+    async def CreatePerson(self, request: CreatePersonRequest, context: Any) -> Person:
         """Add a person; administrators and services only."""
         caller = administrator()
         profile = Profile()
@@ -85,11 +85,11 @@ class PeoplePart(Part):
             return await self.read_person(done.stream.removeprefix("person-"))
         raise AssertionError("unreachable")
 
-    async def GetPerson(self, request: GetPersonRequest, context: Any) -> Person:  # noqa: N802
+    async def GetPerson(self, request: GetPersonRequest, context: Any) -> Person:
         """One person; guests see name, handle and title."""
         return shown(await self.read_person(request.person_id), reader())
 
-    async def FindPerson(self, request: FindPersonRequest, context: Any) -> Person:  # noqa: N802
+    async def FindPerson(self, request: FindPersonRequest, context: Any) -> Person:
         """The one person with an address, handle or number; guests find by handle only."""
         caller = reader()
         by = request.WhichOneof("by")
@@ -103,7 +103,7 @@ class PeoplePart(Part):
             raise NotFound("there is no such person")
         return shown(found, caller)
 
-    async def BatchGetPeople(self, request: BatchGetPeopleRequest, context: Any) -> BatchGetPeopleResponse:  # noqa: N802
+    async def BatchGetPeople(self, request: BatchGetPeopleRequest, context: Any) -> BatchGetPeopleResponse:
         """Several people at once; unknown ids are left out."""
         caller = reader()
         if len(request.person_ids) > BATCH_MAX:
@@ -112,7 +112,7 @@ class PeoplePart(Part):
             found = await queries.people(tx, sorted(set(request.person_ids)))
         return BatchGetPeopleResponse(people=[shown(each, caller) for each in found])
 
-    async def ListPeople(self, request: ListPeopleRequest, context: Any) -> ListPeopleResponse:  # noqa: N802
+    async def ListPeople(self, request: ListPeopleRequest, context: Any) -> ListPeopleResponse:
         """A page of people by name; not for guests."""
         caller = insider()
         if len(request.query) > QUERY_MAX:
@@ -131,7 +131,7 @@ class PeoplePart(Part):
             total = await queries.count_people(tx, wanted)
         return ListPeopleResponse(people=[shown(each, caller) for each in found], next_page_token=page_token(last), total_size=total)
 
-    async def UpdateProfile(self, request: UpdateProfileRequest, context: Any) -> Person:  # noqa: N802
+    async def UpdateProfile(self, request: UpdateProfileRequest, context: Any) -> Person:
         """Change fields of a profile: one's own, but for what the directory keeps; administrators any."""
         caller = self._own_or_administrator(request.person_id)
         fields = list(dict.fromkeys(request.update_mask))
@@ -155,7 +155,7 @@ class PeoplePart(Part):
         change = commands.ChangeProfile(person_id=request.person_id, profile=profile, fields=fields, version=version)
         return await self._done(request.person_id, change, caller, request.request_id)
 
-    async def ChangePhoto(self, request: ChangePhotoRequest, context: Any) -> Person:  # noqa: N802
+    async def ChangePhoto(self, request: ChangePhotoRequest, context: Any) -> Person:
         """Set or remove a photo: one's own; administrators any."""
         caller = self._own_or_administrator(request.person_id)
         if len(request.photo_blob_id) > BLOB_ID_MAX:
@@ -163,39 +163,39 @@ class PeoplePart(Part):
         change = commands.ChangePhoto(person_id=request.person_id, photo_blob_id=request.photo_blob_id)
         return await self._done(request.person_id, change, caller, request.request_id)
 
-    async def AssignManager(self, request: AssignManagerRequest, context: Any) -> Person:  # noqa: N802
+    async def AssignManager(self, request: AssignManagerRequest, context: Any) -> Person:
         """Say to whom a person reports; administrators only."""
         caller = administrator()
         assign = commands.AssignManager(person_id=request.person_id, manager_id=request.manager_id)
         return await self._done(request.person_id, assign, caller, request.request_id)
 
-    async def GrantRole(self, request: GrantRoleRequest, context: Any) -> Person:  # noqa: N802
+    async def GrantRole(self, request: GrantRoleRequest, context: Any) -> Person:
         """Give a role; administrators only."""
         caller = administrator()
         check_role(request.role, "role")
         grant = commands.GrantRole(person_id=request.person_id, role=request.role)
         return await self._done(request.person_id, grant, caller, request.request_id)
 
-    async def RevokeRole(self, request: RevokeRoleRequest, context: Any) -> Person:  # noqa: N802
+    async def RevokeRole(self, request: RevokeRoleRequest, context: Any) -> Person:
         """Take a role; administrators only."""
         caller = administrator()
         check_role(request.role, "role")
         revoke = commands.RevokeRole(person_id=request.person_id, role=request.role)
         return await self._done(request.person_id, revoke, caller, request.request_id)
 
-    async def OffboardPerson(self, request: OffboardPersonRequest, context: Any) -> Person:  # noqa: N802
+    async def OffboardPerson(self, request: OffboardPersonRequest, context: Any) -> Person:
         """The person has left: no sign-in, no tokens, the work stays; administrators only."""
         caller = administrator()
         leave = commands.OffboardPerson(person_id=request.person_id, now=self.now())
         return await self._done(request.person_id, leave, caller, request.request_id)
 
-    async def ReinstatePerson(self, request: ReinstatePersonRequest, context: Any) -> Person:  # noqa: N802
+    async def ReinstatePerson(self, request: ReinstatePersonRequest, context: Any) -> Person:
         """The person is back, though not as an administrator; administrators only."""
         caller = administrator()
         rejoin = commands.ReinstatePerson(person_id=request.person_id, now=self.now())
         return await self._done(request.person_id, rejoin, caller, request.request_id)
 
-    async def ErasePerson(self, request: ErasePersonRequest, context: Any) -> Person:  # noqa: N802
+    async def ErasePerson(self, request: ErasePersonRequest, context: Any) -> Person:
         """Delete what is known of a person, for good; administrators only."""
         caller = administrator()
         before = await self.read_person(request.person_id)
@@ -210,7 +210,7 @@ class PeoplePart(Part):
                 await self.blobs.delete(before.photo_blob_id)
         return erased
 
-    async def GetOrganizationChart(self, request: GetOrganizationChartRequest, context: Any) -> OrganizationChart:  # noqa: N802
+    async def GetOrganizationChart(self, request: GetOrganizationChartRequest, context: Any) -> OrganizationChart:
         """The chart around a person, or from the top; not for guests."""
         caller = insider()
         depth = request.depth or CHART_DEPTH_DEFAULT

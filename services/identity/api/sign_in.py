@@ -49,7 +49,7 @@ class SignInPart(Part):
         super().__init__(*args)
         self._letters: set[asyncio.Task[None]] = set()
 
-    async def Authenticate(self, request: AuthenticateRequest, context: Any) -> AuthenticateResponse:  # noqa: N802
+    async def Authenticate(self, request: AuthenticateRequest, context: Any) -> AuthenticateResponse:
         """Check an address and a password; the gateway only.
 
         Unknown address, wrong password and a person who has left are refused in the same words and after the same work.
@@ -70,7 +70,7 @@ class SignInPart(Part):
         metrics.SIGN_INS.labels(outcome="succeeded").inc()
         return AuthenticateResponse(person=await self.read_person(found.person_id))
 
-    async def InvitePerson(self, request: InvitePersonRequest, context: Any) -> SecretLink:  # noqa: N802
+    async def InvitePerson(self, request: InvitePersonRequest, context: Any) -> SecretLink:
         """A link by which a person chooses the first password; the one before stops working. Administrators only."""
         caller = administrator()
         secret, hashed = new_secret()
@@ -80,7 +80,7 @@ class SignInPart(Part):
         await self.done(person, stream_of("person", request.person_id), invite, caller.actor_id)
         return _secret_link(request.person_id, secret, expires)
 
-    async def AcceptInvitation(self, request: AcceptInvitationRequest, context: Any) -> Person:  # noqa: N802
+    async def AcceptInvitation(self, request: AcceptInvitationRequest, context: Any) -> Person:
         """Choose the first password by an invitation; whoever has the link may."""
         found = await self._open_link(request.secret, "invitation")
         password_hash = await self._chosen(found.person_id, request.password, "password")
@@ -90,7 +90,7 @@ class SignInPart(Part):
         await self.done(person, f"person-{found.person_id}", accept, found.person_id, request.request_id)
         return await self.read_person(found.person_id)
 
-    async def RequestPasswordReset(self, request: RequestPasswordResetRequest, context: Any) -> RequestPasswordResetResponse:  # noqa: N802
+    async def RequestPasswordReset(self, request: RequestPasswordResetRequest, context: Any) -> RequestPasswordResetResponse:
         """A link for a new password: to an administrator who asks for somebody at once, to everybody else by mail.
 
         The answer says nothing about whether the address is known.
@@ -108,7 +108,7 @@ class SignInPart(Part):
         self._later(self._mail_reset_link(request.email))
         return RequestPasswordResetResponse()
 
-    async def ResetPassword(self, request: ResetPasswordRequest, context: Any) -> Person:  # noqa: N802
+    async def ResetPassword(self, request: ResetPasswordRequest, context: Any) -> Person:
         """Choose a new password by a reset link; whoever has the link may."""
         found = await self._open_link(request.secret, "reset")
         password_hash = await self._chosen(found.person_id, request.password, "password")
@@ -118,7 +118,7 @@ class SignInPart(Part):
         await self.done(person, f"person-{found.person_id}", reset, found.person_id, request.request_id)
         return await self.read_person(found.person_id)
 
-    async def ChangePassword(self, request: ChangePasswordRequest, context: Any) -> Person:  # noqa: N802
+    async def ChangePassword(self, request: ChangePasswordRequest, context: Any) -> Person:
         """Choose another password for oneself, knowing the present one."""
         caller = writer()
         counted = await self._count("sign-in", caller.actor_id, "")
@@ -133,7 +133,7 @@ class SignInPart(Part):
         await self._forget(counted)
         return await self.read_person(found.person_id)
 
-    async def CheckSecretLink(self, request: CheckSecretLinkRequest, context: Any) -> Person:  # noqa: N802
+    async def CheckSecretLink(self, request: CheckSecretLinkRequest, context: Any) -> Person:
         """Whose invitation or reset link this is, for the page it opens: name and address, nothing else."""
         found = await self._open_link(request.secret, "")
         whole = await self.read_person(found.person_id)

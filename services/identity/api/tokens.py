@@ -34,7 +34,7 @@ PREFIX = "wct_"
 class TokensPart(Part):
     """Personal access tokens."""
 
-    async def IssueAccessToken(self, request: IssueAccessTokenRequest, context: Any) -> IssueAccessTokenResponse:  # noqa: N802
+    async def IssueAccessToken(self, request: IssueAccessTokenRequest, context: Any) -> IssueAccessTokenResponse:
         """Make a token for oneself, with no more scopes than one has; administrators for anybody. The secret is shown this once."""
         caller = writer()
         person_id = request.person_id or caller.person_id
@@ -63,13 +63,13 @@ class TokensPart(Part):
         assert made is not None
         return IssueAccessTokenResponse(token=made, secret=secret)
 
-    async def ListAccessTokens(self, request: ListAccessTokensRequest, context: Any) -> ListAccessTokensResponse:  # noqa: N802
+    async def ListAccessTokens(self, request: ListAccessTokensRequest, context: Any) -> ListAccessTokensResponse:
         """One's own tokens, the newest first; there are at most 100."""
         caller = reader()
         async with self.database.snapshot() as tx:
             return ListAccessTokensResponse(tokens=await queries.tokens(tx, caller.person_id))
 
-    async def RevokeAccessToken(self, request: RevokeAccessTokenRequest, context: Any) -> AccessToken:  # noqa: N802
+    async def RevokeAccessToken(self, request: RevokeAccessTokenRequest, context: Any) -> AccessToken:
         """End a token at once: one's own; administrators any."""
         caller = writer()
         async with self.database.snapshot() as tx:
@@ -80,7 +80,7 @@ class TokensPart(Part):
         await self.done(token, stream_of("token", request.token_id), revoke, caller.actor_id, request.request_id)
         return found
 
-    async def AuthenticateAccessToken(  # noqa: N802
+    async def AuthenticateAccessToken(
         self, request: AuthenticateAccessTokenRequest, context: Any
     ) -> AuthenticateAccessTokenResponse:
         """Whose token this is and what it is for; the gateway only."""

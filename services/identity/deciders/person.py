@@ -94,13 +94,16 @@ def merged(old: Profile, new: Profile, fields: Iterable[str]) -> tuple[Profile, 
         if getattr(old, name) == getattr(new, name):
             continue
         changed.append(name)
-        result.ClearField(name)  # type: ignore[arg-type]
-        only = Profile()
-        only.CopyFrom(new)
-        for descriptor, _ in new.ListFields():
-            if descriptor.name != name:
-                only.ClearField(descriptor.name)  # type: ignore[arg-type]
-        result.MergeFrom(only)
+        value = getattr(new, name)
+        if name == "languages":
+            del result.languages[:]
+            result.languages.extend(value)
+        elif name in ("contact", "custom_fields"):
+            entries = getattr(result, name)
+            entries.clear()
+            entries.update(value)
+        else:
+            setattr(result, name, value)
     return result, changed
 
 
