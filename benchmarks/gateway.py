@@ -36,7 +36,7 @@ from watercooler.identity.v1.events_pb2 import Profile
 from watercooler.identity.v1.identity_service_pb2_grpc import IdentityServiceStub
 
 PEOPLE, FOLLOWED = 50, 20
-WORDS = ["line", "film", "sealing", "shift", "travel", "plant", "data", "report", "order", "supplier", "trial", "meeting", "Lyon", "Ghent", "canteen"]
+WORDS = ("line", "film", "sealing", "shift", "travel", "plant", "data", "report", "order", "supplier", "trial", "meeting", "Lyon", "Ghent")
 
 
 async def seed(data: Path, posts: int) -> list[str]:
@@ -205,11 +205,11 @@ async def measure(data: Path, tokens: list[str], arguments: argparse.Namespace) 
         nothing, _, _ = await load(server.port, connections, seconds, lambda n: (health, b""), 200)
         reads, middle, slow = await load(server.port, connections, seconds, lambda n: (timelines[n % len(tokens)], b""), 200)
         print(f"  /healthz         {nothing:8,.0f} requests/s")
-        print(f"  home timeline    {reads:8,.0f} reads/s   {reads / nothing:5.2f} x /healthz   {middle:6.1f} ms median   {slow:6.1f} ms p99")
+        print(f"  home timeline    {reads:8,.0f} reads/s   {reads / nothing:5.2f} x /healthz {middle:6.1f} ms median {slow:6.1f} ms p99")
         writes, middle, slow = await load(
             server.port, connections, seconds, lambda n: (post("/api/v1/posts", tokens[n % len(tokens)], texts[0]), texts[0]), 201
         )
-        print(f"  posting          {writes:8,.0f} posts/s   {writes / nothing:5.2f} x /healthz   {middle:6.1f} ms median   {slow:6.1f} ms p99")
+        print(f"  posting          {writes:8,.0f} posts/s   {writes / nothing:5.2f} x /healthz {middle:6.1f} ms median {slow:6.1f} ms p99")
         print(f"  memory           {idle:8,.0f} MiB idle   {server.memory_mib():8,.0f} MiB after the load")
         return reads
     finally:

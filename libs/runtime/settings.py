@@ -195,7 +195,7 @@ class Settings:
         default="",
         repr=False,
         metadata=_about(
-            secret(), "Signs what services tell each other. Where none is set, one is made and kept in the data folder.", secret=True
+            secret(), "Signs the forms of pages against forgery. Where none is set, one is made and kept in the data folder.", secret=True
         ),
     )
 
