@@ -21,7 +21,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from PIL import Image  # noqa: E402
+from PIL import Image, ImageDraw  # noqa: E402
 from playwright.sync_api import sync_playwright  # noqa: E402
 
 from services.gateway.rendering import Renderer  # noqa: E402
@@ -53,8 +53,10 @@ def write_site(folder: Path, names: list[str]) -> list[str]:
     shutil.rmtree(folder, ignore_errors=True)
     (folder / "media").mkdir(parents=True)
     shutil.copytree(ASSETS / "dist", folder / "assets")
-    gradient = Image.linear_gradient("L").resize((1200, 675))
-    Image.merge("RGB", (gradient.point(lambda x: 40 + x // 3), gradient.point(lambda x: 90 + x // 3), gradient)).save(folder / "media" / "sample-wide.png")
+    hills = Image.new("RGB", (1200, 675), (214, 232, 236))
+    for shade, height in ((150, 420), (120, 500), (90, 590)):
+        ImageDraw.Draw(hills).ellipse((shade * 4 - 900, height, shade * 4 + 1100, height + 900), fill=(shade - 60, shade + 10, shade))
+    hills.save(folder / "media" / "sample-wide.png")
     renderer = Renderer(ASSETS / "dist")
     written = []
     for name, make in pages():

@@ -1,1 +1,18 @@
+// The browser side. Every page works by link and form; what starts here only spares reloads and shows what happens elsewhere.
+import "htmx.org";
+import { startChart } from "./js/chart.js";
+import { startCompose } from "./js/compose.js";
+import { startDrafts } from "./js/drafts.js";
+import { startFinder } from "./js/finder.js";
+import { startKeys } from "./js/keys.js";
+import { startLive } from "./js/live.js";
+import { startMenus } from "./js/menu.js";
+import { startRequests } from "./js/requests.js";
+import { startTime } from "./js/time.js";
+import { startToasts } from "./js/toast.js";
+import { startUndo } from "./js/undo.js";
 
+for (const start of [startRequests, startToasts, startMenus, startFinder, startDrafts, startCompose, startUndo, startKeys, startChart, startTime, startLive]) {
+  start();
+}
+document.querySelector("[data-focus]")?.focus();

@@ -1,0 +1,175 @@
+// Live updates. Register first: GET /live/register?position=P gives {queue, position}. Then GET /live?queue=Q&position=P streams what
+// happened after P, the log position that the page shows, so that nothing falls between the page and the stream. A lost queue means reload.
+//
+//   post          {post_id, scopes: ["following", "thread:ID", ...]}    a quiet "3 new"; the list is fetched when asked for
+//   counts        {post_id, reply_count?, reactions?: [{emoji, count}]} numbers change in place
+//   reaction      {post_id, emoji, count}                               the same for one emoji
+//   notification  {unread}                                              the badge
+//   reload        {}                                                    the queue fell behind
+import { goTo, number, text } from "./page.js";
+
+const HIDDEN_MS = 10_000;
+const RETRY_MS = 2_000;
+const RETRY_MAX_MS = 60_000;
+// list element -> ids of posts that wait to be shown
+const waiting = new Map();
+let source = null;
+let position = -1;
+let retry = RETRY_MS;
+
+const post = (id) => document.querySelectorAll(`[data-post="${CSS.escape(id)}"]`);
+
+function showPill(list) {
+  const ids = waiting.get(list);
+  for (const id of ids) if (post(id).length) ids.delete(id);
+  const place = document.querySelector(`[data-fresh-for="${list.id || "thread"}"]`);
+  if (!place) return;
+  const count = number(ids.size);
+  const pill = place.querySelector("a") ?? Object.assign(document.createElement("a"), { className: "pill", href: location.href });
+  pill.textContent = text("fresh", { count });
+  pill.onclick = (event) => {
+    event.preventDefault();
+    load(list, [...ids]);
+  };
+  if (ids.size) place.replaceChildren(pill);
+  else place.replaceChildren();
+}
+
+async function load(list, ids) {
+  const isThread = list.matches(".thread");
+  const form = isThread && document.querySelector("[data-reply-form]");
+  if (form) document.querySelector("[data-reply-home]").append(form);
+  const part = isThread ? ".replies-root" : "#posts";
+  await window.htmx.ajax("GET", location.pathname + location.search, { target: part, select: part, swap: "outerMorph" });
+  const fresh = isThread ? list : document.querySelector("#posts");
+  waiting.delete(list);
+  waiting.set(fresh, new Set());
+  showPill(fresh);
+  const first = ids.map((id) => document.getElementById(`post-${id}`)).find(Boolean);
+  ids.forEach((id) => document.getElementById(`post-${id}`)?.classList.add("is-new"));
+  if (!isThread) scrollTo({ top: 0 });
+  goTo(first);
+}
+
+function onPost({ post_id: id, scopes = [], scope = [] }) {
+  const named = [...scopes, ...(Array.isArray(scope) ? scope : [scope])];
+  for (const list of document.querySelectorAll("[data-live-scope]")) {
+    if (!named.includes(list.dataset.liveScope) || post(id).length) continue;
+    if (!waiting.has(list)) waiting.set(list, new Set());
+    waiting.get(list).add(id);
+    // One's own post is put in place by the form that sent it; give that answer the time to come first.
+    setTimeout(() => showPill(list), 400);
+  }
+}
+
+function setReaction(article, emoji, count) {
+  const form = article.querySelector("[data-reactions]");
+  if (!form) return;
+  let chip = [...form.querySelectorAll(".chip")].find((each) => each.dataset.emoji === emoji);
+  if (!chip && count) {
+    chip = Object.assign(document.createElement("button"), { className: "chip", name: "emoji", value: emoji });
+    chip.dataset.emoji = emoji;
+    chip.setAttribute("aria-pressed", "false");
+    const face = Object.assign(document.createElement("span"), { className: "emoji", textContent: emoji });
+    const figure = document.createElement("b");
+    figure.dataset.count = "";
+    chip.append(face, figure);
+    form.querySelector("[data-key=react]").before(chip);
+  }
+  if (!chip) return;
+  chip.querySelector("[data-count]").textContent = number(count);
+  chip.hidden = !count;
+}
+
+function onCounts({ post_id: id, reply_count: replies, reactions, emoji, count }) {
+  for (const article of post(id)) {
+    if (replies !== undefined) {
+      const place = article.querySelector(":scope > .post-foot [data-replies]");
+      if (place) place.textContent = replies ? number(replies) : "";
+      if (article.matches(".post-root")) document.querySelector("[data-thread-count]")?.replaceChildren(number(replies));
+    }
+    if (emoji) setReaction(article, emoji, count);
+    if (!reactions) continue;
+    const known = new Map(reactions.map((each) => [each.emoji, each.count]));
+    article.querySelectorAll(".chip[data-emoji]").forEach((chip) => known.has(chip.dataset.emoji) || known.set(chip.dataset.emoji, 0));
+    known.forEach((total, each) => setReaction(article, each, total));
+  }
+}
+
+function onNotification({ unread }) {
+  for (const badge of document.querySelectorAll("[data-unread]")) {
+    badge.hidden = !unread;
+    badge.querySelector("[data-unread-count]").textContent = number(unread);
+  }
+  document.title = document.title.replace(/^\(\d+\) /, "");
+  if (unread) document.title = `(${unread}) ${document.title}`;
+}
+
+// With unsent text on the page one is not torn away: only the connection starts anew.
+function onReload() {
+  close();
+  const typed = [...document.querySelectorAll("textarea")].some((area) => !area.readOnly && area.value !== area.defaultValue);
+  if (!typed) return location.reload();
+  position = -1;
+  setTimeout(connect, RETRY_MS);
+}
+
+function close() {
+  source?.close();
+  source = null;
+}
+
+async function connect() {
+  if (source || document.hidden) return;
+  try {
+    const answer = await fetch(`/live/register?position=${position}`, { headers: { Accept: "application/json" } });
+    if (!answer.ok) throw new Error(answer.statusText);
+    const { queue, position: registered } = await answer.json();
+    if (source) return;
+    if (position < 0) position = registered;
+    source = new EventSource(`${document.body.dataset.live}?queue=${encodeURIComponent(queue)}&position=${position}`);
+  } catch {
+    return again();
+  }
+  const on = (type, handle) =>
+    source.addEventListener(type, (event) => {
+      if (event.lastEventId) position = Number(event.lastEventId);
+      handle(event.data ? JSON.parse(event.data) : {});
+    });
+  on("post", onPost);
+  on("reaction", onCounts);
+  on("counts", onCounts);
+  on("notification", onNotification);
+  on("reload", onReload);
+  source.addEventListener("open", () => {
+    retry = RETRY_MS;
+    document.documentElement.dataset.liveState = "open";
+  });
+  source.addEventListener("error", () => {
+    document.documentElement.dataset.liveState = "lost";
+    if (source?.readyState === EventSource.CLOSED) {
+      close();
+      again();
+    }
+  });
+}
+
+function again() {
+  setTimeout(connect, retry * (0.5 + Math.random()));
+  retry = Math.min(retry * 2, RETRY_MAX_MS);
+}
+
+export function startLive() {
+  if (!document.body.dataset.live) return;
+  position = Number(document.body.dataset.livePosition);
+  connect();
+  // A browser opens few connections to one host: tabs that nobody looks at give theirs back.
+  let timer = 0;
+  document.addEventListener("visibilitychange", () => {
+    clearTimeout(timer);
+    if (document.hidden) timer = setTimeout(close, HIDDEN_MS);
+    else connect();
+  });
+  addEventListener("pagehide", close);
+  addEventListener("pageshow", (event) => event.persisted && connect());
+}
