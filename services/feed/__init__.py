@@ -1,0 +1,1 @@
+"""Micro-blogging, communities, follows and notifications."""

@@ -1,0 +1,10 @@
+"""The calls of the feed: request to command to reply, request to query to reply."""
+from __future__ import annotations
+
+from .follows import FollowCalls
+from .imports import ImportCalls
+from .notifications import NotificationCalls
+
+
+class FeedApi(ImportCalls, FollowCalls, NotificationCalls):
+    """FeedService, one module a subject."""

@@ -1,0 +1,1 @@
+"""What each kind of stream allows: one module a category, three pure functions each."""

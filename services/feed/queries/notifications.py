@@ -1,0 +1,93 @@
+"""Notifications, grouped, of what their reader may (still) see."""
+from __future__ import annotations
+
+from libs.db.database import Row, Transaction
+from libs.rpc.auth import Caller
+from watercooler.feed.v1 import events_pb2
+from watercooler.feed.v1 import feed_service_pb2 as api
+
+from ..access import LISTED, VISIBLE, reader_keys
+from .posts import fetch_authors, fetch_posts
+
+ACTORS = 5
+_MODERATOR = int(events_pb2.MEMBER_ROLE_MODERATOR)
+
+# A row about a post counts while its reader may see the post; one about a community while the community exists for them, and a
+# join request while they may decide it.
+_FROM = f"""
+    FROM notifications n
+    LEFT JOIN posts p ON p.post_id = n.post_id
+    LEFT JOIN communities c ON c.community_id = CASE WHEN n.community_id <> '' THEN n.community_id
+                                                     WHEN p.scope = 'community' THEN p.scope_id END
+    LEFT JOIN members m ON m.community_id = c.community_id AND m.person_id = :reader_id
+    WHERE n.recipient_id = :reader_id
+      AND (n.post_id = '' OR (p.hidden = 0 AND {VISIBLE}))
+      AND (n.community_id = '' OR {LISTED})
+      AND (n.kind <> {int(api.NOTIFICATION_KIND_JOIN_REQUEST)} OR m.role >= {_MODERATOR})
+"""
+
+
+async def read_position(tx: Transaction, person_id: str) -> int:
+    """How far a person has read."""
+    row = await tx.fetch_one("SELECT read_position FROM read_positions WHERE person_id = :person_id", person_id=person_id)
+    return int(row["read_position"]) if row else 0
+
+
+async def count_unread(tx: Transaction, caller: Caller) -> int:
+    """The number of unread groups."""
+    row = await tx.fetch_one(
+        f"""
+        SELECT COUNT(*) AS total
+        FROM (SELECT DISTINCT n.kind, n.subject {_FROM} AND n.position > :read_position) AS unread
+        """,
+        read_position=await read_position(tx, caller.person_id), **reader_keys(caller),
+    )
+    return int(row["total"]) if row else 0
+
+
+async def newest_position(tx: Transaction, person_id: str) -> int:
+    """The position of a person's newest notification; 0 when there is none."""
+    row = await tx.fetch_one(
+        "SELECT COALESCE(MAX(position), 0) AS newest FROM notifications WHERE recipient_id = :person_id", person_id=person_id
+    )
+    return int(row["newest"]) if row else 0
+
+
+async def list_notifications(
+    tx: Transaction, caller: Caller, before: int, limit: int, only_unread: bool
+) -> list[api.Notification]:
+    """Groups, the one with the newest event first, whose newest event is before a position."""
+    read = await read_position(tx, caller.person_id)
+    rows = await tx.fetch(
+        f"""
+        SELECT n.position, n.kind, n.subject, n.actor_id, n.post_id, n.community_id, n.emoji, n.notify_time, c.name AS community_name
+        {_FROM}
+        ORDER BY n.position DESC
+        """,
+        **reader_keys(caller),
+    )
+    groups: dict[tuple[int, str], list[Row]] = {}
+    for row in rows:  # at most 1,000 are kept for a person
+        groups.setdefault((row["kind"], row["subject"]), []).append(row)
+    chosen = [
+        group for group in groups.values() if group[0]["position"] < before and (not only_unread or group[0]["position"] > read)
+    ][:limit]
+    posts = await fetch_posts(tx, caller, [group[0]["post_id"] for group in chosen if group[0]["post_id"]])
+    shown = {tuple(dict.fromkeys(row["actor_id"] for row in group))[:ACTORS]: None for group in chosen}
+    authors = await fetch_authors(tx, {actor for actors in shown for actor in actors})
+    found = []
+    for group in chosen:
+        newest = group[0]
+        actors = list(dict.fromkeys(row["actor_id"] for row in group))
+        notification = api.Notification(
+            notification_id=f"{newest['kind']}-{newest['subject']}", kind=newest["kind"],
+            actors=[authors.get(actor) or api.Author(person_id=actor) for actor in actors[:ACTORS]], actor_count=len(actors),
+            community_id=newest["community_id"], community_name=(newest["community_name"] or "") if newest["community_id"] else "",
+            unread=newest["position"] > read, emoji=list(dict.fromkeys(row["emoji"] for row in group if row["emoji"])),
+            position=newest["position"],
+        )
+        if (post := posts.get(newest["post_id"])) is not None:
+            notification.post.CopyFrom(post)
+        notification.notify_time.FromMicroseconds(newest["notify_time"])
+        found.append(notification)
+    return found

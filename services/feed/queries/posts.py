@@ -1,0 +1,231 @@
+"""Posts as a caller may see them."""
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from libs.db.database import Row, Transaction, in_list
+from libs.rpc.auth import Caller
+from watercooler.feed.v1 import events_pb2
+from watercooler.feed.v1.feed_service_pb2 import Author, Post, Reaction, Revision
+
+from ..access import JOINS, VISIBLE, reader_keys
+
+_MODERATOR = int(events_pb2.MEMBER_ROLE_MODERATOR)
+COUNTED = 1_000
+
+_CARDS = f"""
+    SELECT p.post_id, p.card, p.author_id, p.hidden, p.reply_count, p.confirmation_count, p.version, p.position,
+           a.card AS author, c.name AS community_name, m.role, r.emoji, r.save_position, r.confirmed
+    FROM posts p
+    LEFT JOIN people a ON a.person_id = p.author_id
+    {JOINS}
+    LEFT JOIN responses r ON r.person_id = :reader_id AND r.post_id = p.post_id
+    WHERE {VISIBLE}
+      AND p.hidden <= :hidden
+      AND (:pictures = 0 OR p.pictures = 1)
+      AND p.post_id IN (%s)
+"""
+
+
+async def fetch_posts(
+    tx: Transaction, caller: Caller, post_ids: Sequence[str], *, hidden: bool = True, pictures: bool = False
+) -> dict[str, Post]:
+    """Those of the posts that the caller may see, by id, in no order; `hidden` takes deleted and erased ones in."""
+    if not post_ids:
+        return {}
+    placeholders, params = in_list("i", post_ids)
+    rows = await tx.fetch(_CARDS % placeholders, **params, **reader_keys(caller), hidden=int(hidden), pictures=int(pictures))
+    posts = {}
+    mentioned: list[Post] = []
+    reader_id, administrator = caller.person_id, caller.is_administrator
+    for row in rows:
+        post = posts[row["post_id"]] = Post.FromString(row["card"])
+        author_id = row["author_id"]
+        if (author := row["author"]) is not None:
+            post.author.MergeFromString(author)
+        else:
+            post.author.person_id = author_id
+        if (name := row["community_name"]) is not None:
+            post.community_name = name
+        if count := row["reply_count"]:
+            post.reply_count = count
+        if count := row["confirmation_count"]:
+            post.read_confirmation_count = count
+        post.etag = str(row["version"])
+        post.position = row["position"]
+        if (emoji := row["emoji"]) is not None:
+            if emoji:
+                mine = emoji.split("\n")
+                for counted in post.reactions:
+                    if counted.emoji in mine:
+                        counted.mine = True
+            post.saved = row["save_position"] > 0
+            post.read_confirmed = row["confirmed"] == 1
+        if not post.deleted:
+            own = author_id == reader_id
+            if own and not row["hidden"]:
+                post.can_edit = True
+            if own or administrator or (row["role"] or 0) >= _MODERATOR:
+                post.can_delete = True
+        if post.mentions:
+            mentioned.append(post)
+    if mentioned:
+        await _name_mentions(tx, mentioned)
+    return posts
+
+
+async def fetch_post(tx: Transaction, caller: Caller, post_id: str) -> Post | None:
+    """A post, deleted ones too; None where the caller may not see it or it does not exist."""
+    return (await fetch_posts(tx, caller, (post_id,))).get(post_id)
+
+
+async def _name_mentions(tx: Transaction, posts: Sequence[Post]) -> None:
+    people = await fetch_authors(tx, {mention.person_id for post in posts for mention in post.mentions})
+    for post in posts:
+        for mention in post.mentions:
+            if (person := people.get(mention.person_id)) is not None:
+                mention.handle = person.handle
+                mention.display_name = person.display_name
+
+
+async def fetch_authors(tx: Transaction, person_ids: set[str] | Sequence[str]) -> Mapping[str, Author]:
+    """What posts show of people, by id; unknown ids are left out."""
+    placeholders, params = in_list("i", list(person_ids))
+    rows = await tx.fetch(f"SELECT person_id, card FROM people WHERE person_id IN ({placeholders})", **params)
+    return {row["person_id"]: Author.FromString(row["card"]) for row in rows}
+
+
+async def fetch_frame(tx: Transaction, caller: Caller, post_id: str) -> Row | None:
+    """Where a post stands (thread, audience, author) and the caller's role in its community, if they may see it."""
+    return await tx.fetch_one(
+        f"""
+        SELECT p.post_id, p.author_id, p.thread_id, p.parent_id, p.scope, p.scope_id, p.card, p.hidden, p.reply_count,
+               m.role, c.archived
+        FROM posts p
+        {JOINS}
+        WHERE p.post_id = :post_id AND {VISIBLE}
+        """,
+        post_id=post_id, **reader_keys(caller),
+    )
+
+
+async def fetch_audience(tx: Transaction, post_id: str) -> Post | None:
+    """The card of a thread's first post, whoever asks: for the audience its replies take."""
+    row = await tx.fetch_one("SELECT card FROM posts WHERE post_id = :post_id", post_id=post_id)
+    return Post.FromString(row["card"]) if row else None
+
+
+async def fetch_scope(tx: Transaction, post_id: str) -> Row | None:
+    """Author, thread and audience of a post, whoever asks: for `readers_among`."""
+    return await tx.fetch_one(
+        "SELECT post_id, author_id, thread_id, parent_id, scope, scope_id, hidden FROM posts WHERE post_id = :post_id", post_id=post_id
+    )
+
+
+async def fetch_replies(tx: Transaction, thread_id: str, after: str, limit: int) -> list[str]:
+    """The ids of a thread's replies past one, in order of publication."""
+    rows = await tx.fetch(
+        """
+        SELECT post_id FROM posts
+        WHERE thread_id = :thread_id AND post_id > :after AND parent_id <> ''
+        ORDER BY post_id
+        LIMIT :limit
+        """,
+        thread_id=thread_id, after=after, limit=limit,
+    )
+    return [row["post_id"] for row in rows]
+
+
+async def fetch_revisions(tx: Transaction, post_id: str) -> list[Revision]:
+    """Every version of an edited post, newest first."""
+    rows = await tx.fetch(
+        "SELECT number, body, attachments, revise_time FROM revisions WHERE post_id = :post_id ORDER BY number DESC", post_id=post_id
+    )
+    revisions = []
+    for row in rows:
+        revision = Revision(number=row["number"], body=row["body"], attachments=Post.FromString(row["attachments"]).attachments)
+        revision.revise_time.FromMicroseconds(row["revise_time"])
+        revisions.append(revision)
+    return revisions
+
+
+async def fetch_reactions(tx: Transaction, post_id: str, emoji: str, before: int, limit: int) -> list[tuple[int, Reaction]]:
+    """Who reacted, newest first, with the position that pages."""
+    rows = await tx.fetch(
+        """
+        SELECT r.position, r.emoji, r.person_id, r.react_time, a.card
+        FROM reactions r
+        LEFT JOIN people a ON a.person_id = r.person_id
+        WHERE r.post_id = :post_id AND r.position < :before AND (:emoji = '' OR r.emoji = :emoji)
+        ORDER BY r.position DESC
+        LIMIT :limit
+        """,
+        post_id=post_id, emoji=emoji, before=before, limit=limit,
+    )
+    found = []
+    for row in rows:
+        person = Author.FromString(row["card"]) if row["card"] is not None else Author(person_id=row["person_id"])
+        reaction = Reaction(person=person, emoji=row["emoji"])
+        reaction.react_time.FromMicroseconds(row["react_time"])
+        found.append((row["position"], reaction))
+    return found
+
+
+async def count_posts_of(tx: Transaction, caller: Caller, author_id: str) -> int:
+    """How many posts of a person the caller may see, replies not counted; counting ends at 1,000."""
+    return await _count(tx, caller, "posts p", "p.author_id = :subject AND p.parent_id = ''", author_id)
+
+
+async def count_posts_with(tx: Transaction, caller: Caller, tag: str) -> int:
+    """How many posts with a tag the caller may see; counting ends at 1,000."""
+    return await _count(tx, caller, "post_tags n JOIN posts p ON p.post_id = n.post_id", "n.tag = :subject", tag)
+
+
+async def _count(tx: Transaction, caller: Caller, source: str, condition: str, subject: str) -> int:
+    row = await tx.fetch_one(
+        f"""
+        SELECT COUNT(*) AS total
+        FROM (
+            SELECT 1 AS one
+            FROM {source}
+            {JOINS}
+            WHERE {condition} AND p.hidden = 0 AND {VISIBLE}
+            LIMIT :counted
+        ) AS seen
+        """,
+        subject=subject, counted=COUNTED, **reader_keys(caller),
+    )
+    return int(row["total"]) if row else 0
+
+
+async def trending_tags(tx: Transaction, caller: Caller, since: str, limit: int) -> list[tuple[str, int]]:
+    """The tags most used in the newest 1,000 uses since a post id, in what the caller may see."""
+    rows = await tx.fetch(
+        f"""
+        SELECT tag, COUNT(*) AS uses
+        FROM (
+            SELECT n.tag
+            FROM posts p
+            JOIN post_tags n ON n.post_id = p.post_id
+            {JOINS}
+            WHERE p.post_id > :since AND p.hidden = 0 AND {VISIBLE}
+            ORDER BY p.post_id DESC
+            LIMIT :counted
+        ) AS used
+        GROUP BY tag
+        ORDER BY uses DESC, tag
+        LIMIT :limit
+        """,
+        since=since, counted=COUNTED, limit=limit, **reader_keys(caller),
+    )
+    return [(row["tag"], row["uses"]) for row in rows]
+
+
+async def imported_posts(tx: Transaction, external_ids: Sequence[str]) -> dict[str, str]:
+    """Post ids by external id, of those that were imported before."""
+    found = {}
+    for start in range(0, len(external_ids), 256):
+        placeholders, params = in_list("i", external_ids[start:start + 256])
+        rows = await tx.fetch(f"SELECT external_id, post_id FROM imported_posts WHERE external_id IN ({placeholders})", **params)
+        found.update({row["external_id"]: row["post_id"] for row in rows})
+    return found

@@ -1,0 +1,36 @@
+"""The feed: micro-blogging, communities, follows and notifications. Start reading here."""
+from __future__ import annotations
+
+from importlib import resources
+
+from libs.runtime.service import Assembly, Context, Follows, Service
+from watercooler.feed.v1.feed_service_pb2_grpc import add_FeedServiceServicer_to_server
+
+from .api import FeedApi
+from .deciders import author, community, follow, inbox, membership, post, response
+from .projections import Activity, Communities, FollowLists, Groups, Notifications, People, Posts, Responses, Timelines
+from .reactors import Erasing, gauge_activity
+
+
+def assemble(context: Context) -> Assembly:
+    """The running parts."""
+    return Assembly(
+        servicers=((add_FeedServiceServicer_to_server, FeedApi(context)),),
+        reactors=(("identity", Erasing(context)),),
+        tasks=(lambda: gauge_activity(context),),
+    )
+
+
+SERVICE = Service(
+    name="feed",
+    summary="Micro-blogging, communities, follows and notifications.",
+    schema=resources.files(__package__).joinpath("schema.sql").read_text("utf-8"),
+    streams={
+        "post": post, "response": response, "follow": follow, "community": community, "membership": membership, "inbox": inbox,
+        "author": author,
+    },
+    projections=(Posts(), Responses(), FollowLists(), Communities(), Timelines(), Notifications()),
+    subscribed=(Follows("identity", People()), Follows("identity", Groups()), Follows("feed", Activity())),
+    follows=("identity",),
+    assemble=assemble,
+)
