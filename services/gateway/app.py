@@ -24,6 +24,7 @@ from .http import AnyRequest, Clients, Gateway, asked
 from .live import Live
 from .live import route_handlers as live_handlers
 from .problems import Refusal, refusal_of
+from .ratelimit import Limits
 from .sessions import Sessions
 
 
@@ -37,7 +38,7 @@ def create_gateway(context: Context) -> Gateway:
     sessions = Sessions(context.database, context.settings)
     accounts = Accounts(clients, context.tokens)
     live = Live(clients, context.tokens, context.log("feed"))
-    return Gateway(context, clients, sessions, accounts, Csrf(signing_key(context.settings)), live)
+    return Gateway(context, clients, sessions, accounts, Csrf(signing_key(context.settings)), live, Limits.of(context.settings))
 
 
 async def check_form(request: AnyRequest) -> None:

@@ -35,6 +35,8 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 # Answered without asking who asks: probes, metrics, and files that are the same for all.
 _OPEN = ("/healthz", "/readyz", "/metrics", "/assets/", "/favicon.ico", "/api/openapi.json")
 _PATH_CHARACTERS = 2_000
+# A thousand records of an import by the API.
+_IMPORT_CHUNK_BYTES = 32 << 20
 _COOKIE_CHARACTERS = 16_384
 
 _CSP = (
@@ -63,14 +65,12 @@ class Edge:
         self._gateway = gateway
         self._error_page = error_page
         context, settings = gateway.context, gateway.context.settings
-        self._reads = Limit("reads", settings.rate_reads_per_minute)
-        self._writes = Limit("writes", settings.rate_writes_per_minute)
-        self._sign_ins = Limit("sign-ins", settings.rate_sign_ins_per_minute)
+        self._limits = gateway.limits
         self._idempotency = Idempotency(context.database, context.now)
         self._security = (*_SECURITY, _STRICT_TRANSPORT) if gateway.sessions.secure else _SECURITY
         self._json_max = settings.request_bytes_max
         self._file_max = settings.image_bytes_max + settings.request_bytes_max
-        self._import_max = settings.import_bytes_max + settings.request_bytes_max
+        self._import_file_max = settings.import_bytes_max + settings.request_bytes_max
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one connection."""
@@ -127,17 +127,18 @@ class Edge:
             raise Refusal(400, "Text cannot contain the NUL character.")
         failed = await self._identify(asked, headers)
         found = asked.principal
-        limit = self._writes if asked.is_write else self._reads
+        limit = self._limits.writes if asked.is_write else self._limits.reads
         decision = limit.demand(found.token_id or found.person_id if found is not None else f"address {asked.address}")
         extra += _limit_headers(limit, decision)
         if failed:
-            self._sign_ins.demand(f"token {asked.address}")
+            self._limits.sign_ins.demand(f"token {asked.address}")
             raise Refusal(401, failed, headers={"www-authenticate": 'Bearer realm="watercooler", error="invalid_token"'})
         if found is None:
             self._visit(asked, extra)
         self._check_scope(path, asked, found)
         if asked.is_write:
             receive, body = await self._take_body(scope, receive, headers)
+            asked.body = body or b""
             self._check_origin(path, asked, headers)
             key = headers.get(b"idempotency-key")
             if key is not None and found is not None and scope["method"] == "POST" and body is not None:
@@ -218,10 +219,13 @@ class Edge:
         """Hold the body of a request to its limit; an API request's is read here, so that it is known whole."""
         path, media_type = scope["path"], headers.get(b"content-type", b"")
         is_file = media_type.startswith(b"multipart/form-data") or path == "/api/v1/uploads"
-        if path.startswith(("/admin/import", "/api/v1/imports")):
-            limit = self._import_max
-        else:
-            limit = self._file_max if is_file else self._json_max
+        limit = self._file_max if is_file else self._json_max
+        found = scope["asked"].principal
+        if found is not None and found.is_administrator:  # nobody else may send that much
+            if path.startswith("/admin/import"):
+                limit = self._import_file_max
+            elif path.startswith("/api/v1/imports/"):
+                limit = max(limit, _IMPORT_CHUNK_BYTES)
         declared = headers.get(b"content-length", b"")
         if declared.isdigit() and len(declared) < 19 and int(declared) > limit:
             raise _too_large(limit)

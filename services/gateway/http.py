@@ -7,7 +7,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from litestar import Request, Response
@@ -20,6 +20,7 @@ from libs.telemetry import traces
 from watercooler.identity.v1 import identity_service_pb2 as identity
 
 from .problems import Refusal
+from .site import Site
 
 if TYPE_CHECKING:
     from watercooler.feed.v1.feed_service_pb2_grpc import FeedServiceAsyncStub
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from .accounts import Accounts
     from .csrf import Csrf
     from .live import Live
+    from .ratelimit import Limits
     from .sessions import Sessions
 
 AnyRequest = Request[Any, Any, Any]
@@ -87,6 +89,8 @@ class Gateway:
     accounts: Accounts
     csrf: Csrf
     live: Live
+    limits: Limits
+    site: Site = field(default_factory=Site)
 
     @property
     def blobs(self) -> BlobStore:
@@ -98,13 +102,16 @@ class Asked:
     """What the edge knows of a request before it is routed; handlers find it in `scope["asked"]`."""
 
     __slots__ = (
-        "address", "cookies", "csrf_subject", "hides_answer", "idempotency_key", "is_write", "principal", "request_id", "visitor_new",
+        "address", "body", "cookies", "csrf_subject", "hides_answer", "idempotency_key", "is_write", "principal", "request_id",
+        "visitor_new",
     )
 
     def __init__(self, address: str, cookies: dict[str, str], is_write: bool) -> None:
         self.address = address
         self.cookies = cookies
         self.is_write = is_write
+        # The whole body of a write to the API; empty for uploads and forms, which are read piece by piece.
+        self.body = b""
         self.principal: Principal | None = None
         # What the CSRF token of this request's pages is signed for; empty with an access token, which needs none.
         self.csrf_subject = ""

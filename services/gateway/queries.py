@@ -168,3 +168,20 @@ async def delete_answers_of(tx: Transaction, person_ids: Sequence[str]) -> None:
     """Forget what these people were answered."""
     for person_id in person_ids:
         await tx.execute("DELETE FROM answered_requests WHERE person_id = :person_id", person_id=person_id)
+
+
+async def add_thumbnail(tx: Transaction, blob_id: str, thumbnail_id: str, now: int) -> None:
+    """Remember the small form of an image."""
+    await tx.execute(
+        """
+        INSERT INTO thumbnails (blob_id, thumbnail_id, create_time) VALUES (:blob_id, :thumbnail_id, :now)
+        ON CONFLICT (blob_id) DO UPDATE SET thumbnail_id = excluded.thumbnail_id
+        """,
+        blob_id=blob_id, thumbnail_id=thumbnail_id, now=now,
+    )
+
+
+async def thumbnail(tx: Transaction, blob_id: str) -> str:
+    """The small form of an image; empty where there is none yet."""
+    row = await tx.fetch_one("SELECT thumbnail_id FROM thumbnails WHERE blob_id = :blob_id", blob_id=blob_id)
+    return str(row["thumbnail_id"]) if row else ""

@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from libs.runtime.settings import Settings
 from libs.telemetry import metrics
 
 from .problems import Refusal
@@ -75,3 +76,21 @@ class Limit:
                 headers={"ratelimit": self.header(decision), "ratelimit-policy": self.policy},
             )
         return decision
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The quotas of the settings: reads and writes for each person or token, sign-ins for each address."""
+
+    reads: Limit
+    writes: Limit
+    sign_ins: Limit
+
+    @classmethod
+    def of(cls, settings: Settings) -> Limits:
+        """As the settings say."""
+        return cls(
+            Limit("reads", settings.rate_reads_per_minute),
+            Limit("writes", settings.rate_writes_per_minute),
+            Limit("sign-ins", settings.rate_sign_ins_per_minute),
+        )

@@ -25,3 +25,10 @@ CREATE TABLE IF NOT EXISTS answered_requests (
 );
 CREATE INDEX IF NOT EXISTS answered_requests_time ON answered_requests (create_time);
 CREATE INDEX IF NOT EXISTS answered_requests_person ON answered_requests (person_id);
+
+-- The still small form of an image; made again where it is missing.
+CREATE TABLE IF NOT EXISTS thumbnails (
+    blob_id TEXT PRIMARY KEY,
+    thumbnail_id TEXT NOT NULL,
+    create_time BIGINT NOT NULL
+);
