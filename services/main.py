@@ -1,18 +1,34 @@
 """The one program: binds the services, the command line and the sample together (the only place that knows them all)."""
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from libs.runtime.cli import build
+from libs.runtime.embedded import Embedded
 from services.feed.service import SERVICE as FEED
 from services.gateway.service import SERVICE as GATEWAY
 from services.identity.service import SERVICE as IDENTITY
+from services.importer import cli as importer
+from services.importer import sample
+from services.sample import load_sample
 from services.search.service import SERVICE as SEARCH
 
 SERVICES = (IDENTITY, FEED, SEARCH, GATEWAY)
 
 
+async def prepare_sample(network: Embedded) -> None:
+    """Fill an empty network with the sample organisation, and say how to sign in."""
+    if await sample.is_empty(network):
+        found = load_sample.read_sample(datetime.now(UTC))
+        importer.show_sample(network, await sample.load(network, found, load_sample.ORGANISATION_NAME), fresh=True)
+    else:
+        importer.show_sample(network, sample.stored(network.settings.data), fresh=False)
+
+
 def main() -> None:
     """Run the `watercooler` command."""
-    watercooler = build(SERVICES)
+    watercooler = build(SERVICES, prepare_sample)
+    importer.register(watercooler)
     watercooler()
 
 

@@ -1,0 +1,1 @@
+"""Brings people, groups, communities and posts in from files of other systems."""

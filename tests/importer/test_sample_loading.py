@@ -1,0 +1,81 @@
+"""The sample organisation as it stands in a network: everybody can sign in, what was written is readable, and nothing is loaded twice."""
+
+import json
+import stat
+from datetime import UTC, datetime
+from pathlib import Path
+
+from libs.testing.world import World
+from services.feed.service import SERVICE as FEED
+from services.identity.service import SERVICE as IDENTITY
+from services.importer import sample
+from services.sample import load_sample
+from watercooler.feed.v1.feed_service_pb2 import TIMELINE_KIND_SAVED, ListCommunitiesRequest, ListTimelineRequest
+from watercooler.feed.v1.feed_service_pb2_grpc import FeedServiceStub
+from watercooler.identity.v1.identity_service_pb2 import (
+    AuthenticateAccessTokenRequest,
+    AuthenticateRequest,
+    FindPersonRequest,
+    GetOrganizationRequest,
+    ListPeopleRequest,
+)
+from watercooler.identity.v1.identity_service_pb2_grpc import IdentityServiceStub
+
+
+async def test_the_sample_is_loaded_whole_and_its_people_sign_in(tmp_path: Path) -> None:
+    async with World.of(tmp_path, IDENTITY, FEED) as world:
+        assert await sample.is_empty(world.embedded)
+        assert sample.stored(tmp_path / "var") is None
+        found = load_sample.read_sample(datetime.now(UTC))
+        credentials = await sample.load(world.embedded, found, load_sample.ORGANISATION_NAME)
+        await world.settle()
+
+        identity, feed = world.stub(IdentityServiceStub, "identity"), world.stub(FeedServiceStub, "feed")
+        path = tmp_path / "var" / sample.FILE_NAME
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        written = json.loads(path.read_text())
+        assert len(written) == len(found.people) and set(written[0]) == {"email", "password", "token", "role"}
+        assert len({each["password"] for each in written}) == len({each["token"] for each in written}) == len(found.people)
+        assert {each["role"] for each in written} >= {"administrator", "employee", "guest"}
+        assert not {person.email for person in found.people} & {each["email"] for each in written}
+        assert not await sample.is_empty(world.embedded)
+        assert sample.stored(tmp_path / "var") == credentials
+
+        with world.acting_for("gateway"):
+            assert (await identity.GetOrganization(GetOrganizationRequest())).name == load_sample.ORGANISATION_NAME
+            assert (await identity.ListPeople(ListPeopleRequest())).total_size == len(found.people)
+            for each in (credentials[0], next(one for one in credentials if one.role == "administrator")):
+                signed_in = await identity.Authenticate(AuthenticateRequest(email=each.email, password=each.password))
+                assert signed_in.person.profile.email == each.email
+                by_token = await identity.AuthenticateAccessToken(AuthenticateAccessTokenRequest(secret=each.token))
+                assert by_token.person == signed_in.person
+            for person in found.people:
+                there = await identity.FindPerson(FindPersonRequest(handle=person.key))
+                assert (there.profile.name, there.profile.title) == (person.name, person.title)
+                if person.manager:
+                    manager = await identity.FindPerson(FindPersonRequest(handle=person.manager))
+                    assert there.manager_id == manager.person_id
+            communities = (await feed.ListCommunities(ListCommunitiesRequest(page_size=100))).communities
+            assert {each.name: each.member_count for each in communities} == {each.name: len(each.members) for each in found.communities}
+
+        assert await _count(world, "PostPublished") == len(found.posts)
+        assert await _count(world, "ReactionAdded") == sum(len(people) for post in found.posts for people in post.reactions.values())
+        assert await _count(world, "PersonFollowed") == sum(len(follow.people) for follow in found.follows)
+        assert await _count(world, "TagFollowed") == sum(len(follow.tags) for follow in found.follows)
+        saver = next(post.saves[0] for post in found.posts if post.saves)
+        with world.acting_for("gateway"):
+            saver_id = (await identity.FindPerson(FindPersonRequest(handle=saver))).person_id
+        with world.acting_as(saver_id):
+            saved = await feed.ListTimeline(ListTimelineRequest(kind=TIMELINE_KIND_SAVED, page_size=100))
+        bodies = {post.body: post.publish_time for post in found.posts if saver in post.saves}
+        assert {post.body: post.publish_time.ToDatetime(UTC) for post in saved.posts} == bodies
+        await world.assert_rebuilds()
+
+
+async def _count(world: World, suffix: str) -> int:
+    store = world.store("feed")
+    position, count = 0, 0
+    while batch := await store.tail(position, 500):
+        count += sum(type(event.data).__name__ == suffix for event in batch)
+        position = batch[-1].position
+    return count
