@@ -17,7 +17,7 @@ from libs.telemetry import metrics, traces
 from libs.text.ids import new_id
 
 from . import csrf
-from .http import Asked, Gateway, Principal
+from .http import Asked, Gateway, Principal, session_subject
 from .idempotency import Idempotency, fingerprint, read_key
 from .problems import MEDIA_TYPE, Refusal, refusal_of
 from .ratelimit import Decision, Limit
@@ -62,7 +62,7 @@ class Edge:
     def __init__(self, app: App, gateway: Gateway, error_page: Callable[[Scope, Refusal], str] | None) -> None:
         """Around the Litestar application; `error_page` writes the HTML of a refusal for whoever reads pages."""
         self._app = app
-        self._gateway = gateway
+        self.gateway = gateway
         self._error_page = error_page
         context, settings = gateway.context, gateway.context.settings
         self._limits = gateway.limits
@@ -86,7 +86,7 @@ class Edge:
             scope["method"] = "GET"
         asked = Asked(_address(scope, headers), _cookies(headers.get(b"cookie", b"")), method not in _SAFE)
         scope["asked"] = asked
-        scope["gateway"] = self._gateway
+        scope["gateway"] = self.gateway
         extra: list[tuple[bytes, bytes]] = []
         begun = False
 
@@ -157,7 +157,7 @@ class Edge:
         if found is None:
             await self._app(scope, receive, send)
             return
-        with auth.acting(self._gateway.context.tokens.sign(found.caller)):
+        with auth.acting(self.gateway.context.tokens.sign(found.caller)):
             await self._app(scope, receive, send)
 
     async def _identify(self, asked: Asked, headers: dict[bytes, bytes]) -> str:
@@ -167,17 +167,17 @@ class Edge:
             scheme, _, secret = authorization.decode("latin-1").partition(" ")
             if scheme.lower() != "bearer":
                 return "Send an access token: Authorization: Bearer wct_..."
-            asked.principal = await self._gateway.accounts.of_token(secret.strip())
+            asked.principal = await self.gateway.accounts.of_token(secret.strip())
             return "" if asked.principal else "This access token is not valid: it is mistyped, revoked or expired."
-        sessions = self._gateway.sessions
+        sessions = self.gateway.sessions
         secret = asked.cookies.get(sessions.cookie, "")
         if secret:
-            session = await sessions.find(secret, self._gateway.context.now())
+            session = await sessions.find(secret, self.gateway.context.now())
             if session is not None:
-                person = await self._gateway.accounts.of_person(session.person_id)
+                person = await self.gateway.accounts.of_person(session.person_id)
                 if person is not None:
                     asked.principal = replace(person, session_id=session.session_id)
-                    asked.csrf_subject = f"session {session.session_id}"
+                    asked.csrf_subject = session_subject(session.session_id)
         return ""
 
     @staticmethod
@@ -212,7 +212,7 @@ class Edge:
             raise Refusal(403, "This request comes from another site.", code="cross_site")
         if found is not None and path.startswith(API):
             token = headers.get(csrf.HEADER.encode(), b"").decode("latin-1")
-            if not self._gateway.csrf.holds(asked.csrf_subject, token):
+            if not self.gateway.csrf.holds(asked.csrf_subject, token):
                 raise Refusal(403, "The header X-CSRF-Token is missing or of another session: reload the page.", code="csrf")
 
     async def _take_body(self, scope: Scope, receive: Receive, headers: dict[bytes, bytes]) -> tuple[Receive, bytes | None]:

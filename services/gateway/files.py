@@ -89,9 +89,10 @@ async def read_upload(request: AnyRequest, field: str = "file") -> bytes:
 
 
 @get("/media/{blob_id:str}", include_in_schema=False)
-async def media(request: AnyRequest, blob_id: str) -> ASGIResponse:
+async def media(request: AnyRequest) -> ASGIResponse:
     """An image, or with `?size=thumbnail` a still square of 256 pixels of it."""
     current_person(request)
+    blob_id = str(request.scope["path_params"]["blob_id"])
     wanted = request.query_params.get("size", "")
     if wanted not in ("", "thumbnail"):
         raise Refusal(400, "size is thumbnail, or absent for the whole image.", field="size")

@@ -7,6 +7,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -139,6 +140,11 @@ def clients(request: AnyRequest) -> Clients:
     return gateway(request).clients
 
 
+def as_gateway(request: AnyRequest) -> AbstractContextManager[None]:
+    """Calls made inside come from the gateway itself: for checking passwords, which identity leaves to nobody else."""
+    return auth.acting(gateway(request).context.tokens.sign(auth.Caller(service="gateway")))
+
+
 def principal(request: AnyRequest) -> Principal | None:
     """Who sent the request; None where nobody is signed in."""
     return asked(request).principal
@@ -168,9 +174,15 @@ async def sign_in(request: AnyRequest, person_id: str) -> Cookie:
     found = asked(request)
     if found.principal is not None and found.principal.session_id:  # a new sign-in takes the place of the old one of this browser
         await parts.sessions.end(found.principal.session_id)
-    _, secret = await parts.sessions.begin(person_id, request.headers.get("user-agent", ""), found.address, parts.context.now())
+    session, secret = await parts.sessions.begin(person_id, request.headers.get("user-agent", ""), found.address, parts.context.now())
+    found.csrf_subject = session_subject(session.session_id)
     lifetime = int(parts.context.settings.session_lifetime.total_seconds())
     return cookie(request, parts.sessions.cookie, secret, lifetime)
+
+
+def session_subject(session_id: str) -> str:
+    """What the CSRF tokens of a session are signed for."""
+    return f"session {session_id}"
 
 
 async def sign_out(request: AnyRequest) -> Cookie:

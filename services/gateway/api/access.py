@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from watercooler.identity.v1 import identity_service_pb2 as identity
 
-from ..http import sign_in, sign_out
+from ..http import as_gateway, csrf_token, sign_in, sign_out
 from ..problems import Refusal
 from . import models
 from .models import Email, Id, Page, Password, Scope, Secret, session_info
@@ -26,20 +26,25 @@ class SignInInput(Input, frozen=True, kw_only=True):
 
 
 class SignedIn(Output, frozen=True, kw_only=True):
-    """A web session has begun: its cookie is set."""
+    """A web session has begun: its cookie is set. Writes with the cookie carry `csrf_token` in the header X-CSRF-Token."""
 
     person: models.Person
+    csrf_token: str
+
+
+async def _signed_in(call: Call, person: identity.Person) -> Answer:
+    cookie = await sign_in(call.request, person.person_id)
+    return Answer(SignedIn(person=models.person(person), csrf_token=csrf_token(call.request)), cookies=(cookie,))
 
 
 @operation("POST", "/sessions", "Sign in", tag="sign-in", status=201, body=SignInInput, answer=SignedIn, public=True)
 async def create_session(call: Call, body: SignInInput) -> Answer:
     """Sets the session cookie. Programs take an access token instead: see POST /access-tokens."""
-    call.gateway.limits.sign_ins.demand(f"address {call.asked.address}")
-    found = await call.clients.identity.Authenticate(
-        identity.AuthenticateRequest(email=body.email, password=body.password, client_address=call.asked.address)
-    )
-    cookie = await sign_in(call.request, found.person.person_id)
-    return Answer(SignedIn(person=models.person(found.person)), cookies=(cookie,))
+    with as_gateway(call.request):
+        found = await call.clients.identity.Authenticate(
+            identity.AuthenticateRequest(email=body.email, password=body.password, client_address=call.asked.address)
+        )
+    return await _signed_in(call, found.person)
 
 
 class SessionsQuery(Page, frozen=True, kw_only=True):
@@ -140,7 +145,6 @@ class SecretInput(Input, frozen=True, kw_only=True):
 @operation("POST", "/invitations/check", "Whose link is this?", tag="sign-in", body=SecretInput, answer=models.Author, public=True)
 async def check_secret_link(call: Call, body: SecretInput) -> models.Author:
     """The person an invitation or reset link was made for, while it works."""
-    _slow_down(call)
     found = await call.clients.identity.CheckSecretLink(identity.CheckSecretLinkRequest(secret=body.secret))
     return models.Author(
         id=found.person_id, display_name=found.display_name, handle=found.profile.handle, title=found.profile.title,
@@ -158,11 +162,10 @@ class NewPasswordInput(Input, frozen=True, kw_only=True):
 @operation("POST", "/invitations/accept", "Accept an invitation", tag="sign-in", body=NewPasswordInput, answer=SignedIn, public=True)
 async def accept_invitation(call: Call, body: NewPasswordInput) -> Answer:
     """Sets the first password and signs in."""
-    _slow_down(call)
     found = await call.clients.identity.AcceptInvitation(
         identity.AcceptInvitationRequest(secret=body.secret, password=body.password, request_id=call.request_id)
     )
-    return Answer(SignedIn(person=models.person(found)), cookies=(await sign_in(call.request, found.person_id),))
+    return await _signed_in(call, found)
 
 
 class ForgottenInput(Input, frozen=True, kw_only=True):
@@ -176,7 +179,6 @@ class ForgottenInput(Input, frozen=True, kw_only=True):
 )
 async def forget_password(call: Call, body: ForgottenInput) -> models.Empty:
     """The answer is the same whether the address is known or not."""
-    _slow_down(call)
     await call.clients.identity.RequestPasswordReset(
         identity.RequestPasswordResetRequest(email=body.email, client_address=call.asked.address)
     )
@@ -186,12 +188,11 @@ async def forget_password(call: Call, body: ForgottenInput) -> models.Empty:
 @operation("POST", "/password/reset", "Set a new password by a link", tag="sign-in", body=NewPasswordInput, answer=SignedIn, public=True)
 async def reset_password(call: Call, body: NewPasswordInput) -> Answer:
     """Ends every session of the person and signs in anew."""
-    _slow_down(call)
     found = await call.clients.identity.ResetPassword(
         identity.ResetPasswordRequest(secret=body.secret, password=body.password, request_id=call.request_id)
     )
     await signed_out(call, found.person_id)
-    return Answer(SignedIn(person=models.person(found)), cookies=(await sign_in(call.request, found.person_id),))
+    return await _signed_in(call, found)
 
 
 class PasswordInput(Input, frozen=True, kw_only=True):
@@ -204,7 +205,6 @@ class PasswordInput(Input, frozen=True, kw_only=True):
 @operation("PUT", "/me/password", "Change one's password", tag="sign-in", body=PasswordInput, answer=Ended)
 async def change_password(call: Call, body: PasswordInput) -> Ended:
     """Ends all other sessions."""
-    _slow_down(call)
     me = call.me
     await call.clients.identity.ChangePassword(
         identity.ChangePasswordRequest(
@@ -212,11 +212,6 @@ async def change_password(call: Call, body: PasswordInput) -> Ended:
         )
     )
     return Ended(ended_count=await call.gateway.sessions.end_all(me.person_id, call.gateway.context.now(), keep=me.session_id))
-
-
-def _slow_down(call: Call) -> None:
-    """Secrets are guessed at no more often than passwords."""
-    call.gateway.limits.sign_ins.demand(f"address {call.asked.address}")
 
 
 # --- access tokens ---------------------------------------------------------------------------------------------------

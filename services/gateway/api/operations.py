@@ -226,7 +226,7 @@ def _route(declared: Operation) -> HTTPRouteHandler:
         return _response(result, status)
 
     path = re.sub(r"\{(\w+)\}", r"{\1:str}", declared.path)
-    return HTTPRouteHandler(path, http_method=declared.method, status_code=status, name=declared.name, include_in_schema=False)(called)  # type: ignore[arg-type]
+    return HTTPRouteHandler(path, http_method=declared.method, status_code=200, name=declared.name, include_in_schema=False)(called)  # type: ignore[arg-type]
 
 
 def _translated(error: Exception, call: Call) -> Refusal:
