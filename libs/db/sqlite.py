@@ -56,17 +56,18 @@ class _Connection:
 
     @asynccontextmanager
     async def savepoint(self) -> AsyncIterator[None]:
+        name = f"s{self._depth + 1}"
+        await self.execute(f"SAVEPOINT {name}")
         self._depth += 1
-        name = f"s{self._depth}"
-        self._c.execute(f"SAVEPOINT {name}")
         try:
             yield
         except BaseException:
-            self._c.execute(f"ROLLBACK TO {name}")
-            self._c.execute(f"RELEASE {name}")
+            if self._c.in_transaction:  # a full disk ends the whole transaction at once, and the savepoint with it
+                await self.execute(f"ROLLBACK TO {name}")
+                await self.execute(f"RELEASE {name}")
             raise
         else:
-            self._c.execute(f"RELEASE {name}")
+            await self.execute(f"RELEASE {name}")
         finally:
             self._depth -= 1
 
@@ -133,14 +134,17 @@ class _Write:
                     _raise(failure)
             else:
                 _roll_back(db.writer)
-        finally:
             db.detach()
+        finally:
             db.writer_turn.release()
 
 
 def _roll_back(connection: sqlite3.Connection) -> None:
     if connection.in_transaction:
-        connection.execute("ROLLBACK")
+        try:
+            connection.execute("ROLLBACK")
+        except sqlite3.Error as error:
+            _raise(error)
 
 
 class _Read:
@@ -157,8 +161,10 @@ class _Read:
         return _Connection(connection)
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        _roll_back(self._connection)
-        self._db.give_back(self._connection)
+        try:
+            _roll_back(self._connection)
+        finally:
+            self._db.give_back(self._connection)
 
 
 class SqliteDatabase:
@@ -241,9 +247,12 @@ class SqliteDatabase:
             if self._free:
                 return self._free.pop()
             if self._opened < READERS:
+                try:
+                    connection = self._connect()
+                    connection.execute("PRAGMA query_only = ON")
+                except sqlite3.Error as error:
+                    _raise(error)
                 self._opened += 1
-                connection = self._connect()
-                connection.execute("PRAGMA query_only = ON")
                 return connection
             async with self._returned:
                 await self._returned.wait_for(lambda: bool(self._free))

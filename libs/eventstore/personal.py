@@ -19,8 +19,8 @@ from watercooler.options.v1 import options_pb2
 NONCE_BYTES = 12
 CACHED_KEYS = 50_000
 
-# Ciphers by person.
-Ciphers = dict[str, AESGCM]
+# Ciphers by person; None for one whose key has just been destroyed.
+Ciphers = dict[str, AESGCM | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Keyring:
     """The keys of one service's `person_keys` table, with those in use held in memory."""
 
     def __init__(self) -> None:
-        self._ciphers: dict[str, AESGCM | None] = {}
+        self._ciphers: Ciphers = {}
 
     async def seal(self, event: Message, tx: Transaction, now: int, fresh: Ciphers) -> tuple[bytes, bytes | None]:
         """The open and the sealed part of an event, both serialized; a missing key is made in `tx` and noted in `fresh`."""
@@ -70,7 +70,7 @@ class Keyring:
         if not mark.personal:
             return event.SerializeToString(), None
         person_id = getattr(event, mark.subject)
-        cipher = fresh.get(person_id) or self._ciphers.get(person_id) or await self._key(person_id, tx)
+        cipher = fresh[person_id] if person_id in fresh else self._ciphers.get(person_id) or await self._key(person_id, tx)
         if cipher is None:
             secret = os.urandom(32)
             await tx.execute(

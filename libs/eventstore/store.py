@@ -9,7 +9,7 @@ from importlib import resources
 
 from google.protobuf.message import Message
 
-from libs.db.database import Database, Reader, Row, Transaction, UniqueViolation
+from libs.db.database import Database, DatabaseBusy, Reader, Row, StorageFull, Transaction, UniqueViolation
 from libs.telemetry import metrics
 from libs.text.ids import new_id
 
@@ -20,6 +20,9 @@ from .personal import Ciphers, Keyring, Marks, marks
 SCHEMA = resources.files(__package__).joinpath("schema.sql").read_text("utf-8")
 SCHEMA_VERSION = 1
 APPENDS_PER_COMMIT = 256
+
+# What ends a whole transaction, whoever's statement met it; trying each append apart would only meet it again.
+_NOBODYS_FAULT = (StorageFull, DatabaseBusy)
 
 _COLUMNS = "position, id, stream, version, type, data, sealed, actor_id, correlation_id, causation_id, traceparent, record_time"
 _INSERT = f"""
@@ -145,10 +148,11 @@ class EventStore:
             async with self.database.transaction() as tx:
                 positions = await self._write(tx, alone, fresh, erased)
         except Exception as error:
-            if len(alone) == 1:
-                _fail(alone[0], _meant(error, alone[0]))
-            else:
+            if len(alone) > 1 and not isinstance(error, _NOBODYS_FAULT):
                 await self._commit_apart(alone)
+                return
+            for append in alone:
+                _fail(append, _meant(error, append))
             return
         self._committed(alone, positions, fresh, erased)
 
@@ -167,6 +171,8 @@ class EventStore:
                     try:
                         async with tx.savepoint():
                             positions += await self._write(tx, [append], made, gone)
+                    except _NOBODYS_FAULT:
+                        raise  # the transaction is over: none of them is stored
                     except Exception as error:
                         failures.append((append, _meant(error, append)))
                     else:
@@ -182,9 +188,9 @@ class EventStore:
         self._committed(kept, positions, fresh, erased)
 
     def _committed(self, batch: list[_Append], positions: list[int], fresh: Ciphers, erased: list[str]) -> None:
-        self.keyring.remember(fresh)
         for person_id in erased:
             self.keyring.forget(person_id)
+        self.keyring.remember(fresh)
         for append, position in zip(batch, positions, strict=True):
             self._appended.inc(len(append.events))
             if not append.done.done():
@@ -215,6 +221,12 @@ class EventStore:
                     "causation_id": meta.causation_id, "traceparent": meta.traceparent, "record_time": now,
                 })
                 recorded.append(Recorded(event_id, append.stream, version, position, now, event, meta))
+                mark = marks(type(event))
+                if mark.erases:  # at once, so that what the same commit holds of this person afterwards gets a key of its own
+                    person_id = getattr(event, mark.subject)
+                    await self.keyring.destroy(person_id, tx)
+                    fresh[person_id] = None
+                    erased.append(person_id)
             positions.append(position)
             if append.request_key:
                 requests.append({"key": append.request_key, "stream": append.stream, "version": version, "now": now})
@@ -226,11 +238,6 @@ class EventStore:
         for event_recorded in recorded:
             for projection in self.projections(type(event_recorded.data)):
                 await projection.apply(event_recorded, tx)
-            mark = marks(type(event_recorded.data))
-            if mark.erases:
-                person_id = getattr(event_recorded.data, mark.subject)
-                await self.keyring.destroy(person_id, tx)
-                erased.append(person_id)
         return positions
 
     def projections(self, event_type: type[Message]) -> tuple[Projection, ...]:

@@ -26,7 +26,7 @@ from libs.eventstore.personal import marks
 from libs.eventstore.store import SCHEMA, SCHEMA_VERSION, EventStore
 from libs.rpc.auth import Caller, Keys, Tokens
 from libs.rpc.inprocess import Channel, Registry
-from libs.subscriptions.consumers import Erasure, ProjectionConsumer, ReactorConsumer
+from libs.subscriptions.consumers import Erasure, ErasureConsumer, ProjectionConsumer, ReactorConsumer
 from libs.subscriptions.model import Consumer
 from libs.subscriptions.subscription import Subscription
 from libs.telemetry import logs
@@ -242,7 +242,7 @@ class Embedded:
         for source in service.follows:
             erasing = erasing_types(source)
             if erasing and source in self.stores:
-                consumers.append((source, ProjectionConsumer(Erasure(service.name, store.keyring, erasing), database)))
+                consumers.append((source, ErasureConsumer(Erasure(service.name, store.keyring, erasing), database)))
         if self.follow == "all":
             consumers += [(source, ReactorConsumer(reactor, database)) for source, reactor in assembly.reactors]
             consumers += assembly.consumers

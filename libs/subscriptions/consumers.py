@@ -146,6 +146,30 @@ class Erasure:
 
     async def apply(self, event: Recorded, tx: Transaction) -> None:
         """Delete the key of the event's subject."""
-        person_id = getattr(event.data, marks(type(event.data)).subject)
-        await self.keyring.destroy(person_id, tx)
-        self.keyring.forget(person_id)
+        await self.keyring.destroy(_subject(event), tx)
+
+
+class ErasureConsumer(ProjectionConsumer):
+    """Feeds an erasure, and drops the keys from this process's memory also where another process has deleted the rows."""
+
+    def __init__(self, erasure: Erasure, database: Database) -> None:
+        """A consumer for the erasure of one service."""
+        super().__init__(erasure, database)
+        self.keyring = erasure.keyring
+
+    async def take(self, source: str, events: Sequence[Recorded], position: int) -> None:
+        """Delete the keys, then forget them: not before the commit, for a read meanwhile would remember them again."""
+        await super().take(source, events, position)
+        for event in events:
+            self.keyring.forget(_subject(event))
+
+    async def unpark(self, source: str, stream: str, events: Sequence[Recorded]) -> None:
+        """Delete the keys that were missed, then forget them."""
+        await super().unpark(source, stream, events)
+        for event in events:
+            self.keyring.forget(_subject(event))
+
+
+def _subject(event: Recorded) -> str:
+    person_id: str = getattr(event.data, marks(type(event.data)).subject)
+    return person_id

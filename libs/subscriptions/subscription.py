@@ -3,8 +3,11 @@ from __future__ import annotations
 
 import asyncio
 
+import grpc
+
 from libs.db.database import DatabaseBusy, StorageFull
 from libs.eventstore.model import Log, Recorded
+from libs.rpc.errors import RpcError
 from libs.telemetry import logs, metrics
 
 from .model import Consumer
@@ -13,6 +16,7 @@ BATCH = 200
 RETRIES = 5
 FIRST_PAUSE_SECONDS = 0.05
 POLL_SECONDS = 0.2
+LONGEST_PAUSE_SECONDS = 5.0
 
 _log = logs.get_logger(__name__)
 
@@ -44,21 +48,27 @@ class Subscription:
         self._parked_gauge.set(len(self._parked))
 
     async def run(self, waker: asyncio.Event) -> None:
-        """Follow until cancelled; `waker` is set when the log has grown, and polling stands behind it."""
+        """Follow until cancelled; `waker` is set when the log has grown, and polling stands behind it.
+
+        What no event is to blame for (a full disk, a neighbour that does not answer) is waited out, in pauses that grow to 5 s. It is
+        logged once, and once when it is over.
+        """
+        pause, told = POLL_SECONDS, ""
         while True:
             waker.clear()
             try:
-                if self.position < 0:
-                    await self.prepare()
                 moved = await self.step()
-            except asyncio.CancelledError:
-                raise
-            except (StorageFull, DatabaseBusy) as error:
-                _log.warning("subscription waits", subscription=self.consumer.name, reason=str(error))
-                moved = 0
-            except Exception:
-                _log.exception("subscription failed and goes on", subscription=self.consumer.name)
-                moved = 0
+            except Exception as error:
+                if told != type(error).__name__:
+                    told = type(error).__name__
+                    _log.error("subscription waits", subscription=self.consumer.name, reason=repr(error), exc_info=not is_passing(error))
+                await self._fall_behind()
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+                continue
+            if told:
+                _log.warning("subscription goes on", subscription=self.consumer.name)
+                pause, told = POLL_SECONDS, ""
             if not moved:
                 try:
                     async with asyncio.timeout(POLL_SECONDS):
@@ -71,7 +81,7 @@ class Subscription:
         if self.position < 0:
             await self.prepare()
         events = await self.log.tail(self.position, self.batch)
-        if self._parked:
+        if events or self._parked:
             await self.retry_parked()
         if not events:
             self._lag.set(0)
@@ -80,9 +90,9 @@ class Subscription:
         last = events[-1].position
         try:
             await self.consumer.take(self.log.name, wanted, last)
-        except (StorageFull, DatabaseBusy):
-            raise
         except Exception as error:
+            if is_passing(error):
+                raise
             _log.warning("batch refused; its events are tried one by one", subscription=self.consumer.name, reason=repr(error))
             for event in wanted:
                 await self._take_alone(event)
@@ -107,29 +117,37 @@ class Subscription:
         return self.position >= await self.log.head()
 
     async def retry_parked(self) -> None:
-        """Give the streams an operator asked for another try: all their events from where they were set aside."""
+        """Give the streams an operator asked for another try: all their events from where they were set aside.
+
+        The table is asked each time: another process may have parked a stream, or rebuilt the projection and parked none.
+        """
         source = self.log.name
-        for stream, parked in (await self.consumer.parked(source)).items():
+        table = await self.consumer.parked(source)
+        self._parked = set(table)
+        for stream, parked in table.items():
             if not parked.retry:
                 continue
-            missed = await self._missed(stream, parked.position)
+            taken = max(self.position, await self.consumer.checkpoint(source) or 0)  # another process may be ahead of this one
+            missed = await self._missed(stream, parked.position, taken)
             try:
                 await self.consumer.unpark(source, stream, missed)
             except Exception as error:
+                if is_passing(error) or not missed:
+                    raise
                 _log.error("stream stays parked", subscription=self.consumer.name, stream=stream, reason=repr(error))
                 await self.consumer.park(source, missed[0], repr(error))
             else:
                 self._parked.discard(stream)
-                self._parked_gauge.set(len(self._parked))
+        self._parked_gauge.set(len(self._parked))
 
-    async def _missed(self, stream: str, first: int) -> list[Recorded]:
+    async def _missed(self, stream: str, first: int, last: int) -> list[Recorded]:
         missed: list[Recorded] = []
         position = first - 1
-        while position < self.position:
+        while position < last:
             events = await self.log.tail(position, self.batch)
             if not events:
                 break
-            missed += [e for e in events if e.stream == stream and e.position <= self.position and self._handled(e)]
+            missed += [e for e in events if e.stream == stream and e.position <= last and self._handled(e)]
             position = events[-1].position
         return missed
 
@@ -147,9 +165,9 @@ class Subscription:
         for attempt in range(1, self.retries + 1):
             try:
                 await self.consumer.take(self.log.name, (event,), event.position)
-            except (StorageFull, DatabaseBusy):
-                raise
             except Exception as error:
+                if is_passing(error):
+                    raise
                 if attempt == self.retries:
                     _log.error(
                         "stream parked", subscription=self.consumer.name, stream=event.stream, position=event.position, reason=repr(error)
@@ -164,7 +182,23 @@ class Subscription:
                 break
         await self._arrive(event.position)
 
+    async def _fall_behind(self) -> None:
+        try:
+            self._lag.set(max(0, await self.log.head() - max(self.position, 0)))
+        except Exception as error:
+            _log.warning("the log cannot be asked how long it is", subscription=self.consumer.name, reason=repr(error))
+
     async def _arrive(self, position: int) -> None:
         async with self._moved:
             self.position = max(self.position, position)
             self._moved.notify_all()
+
+
+def is_passing(error: Exception) -> bool:
+    """Whether the fault lies with the surroundings and passes (no room, a lock, a neighbour away), not with the event.
+
+    Such an event is tried until it works and never parked. A timeout is not among them: an event may be its cause.
+    """
+    if isinstance(error, RpcError):
+        return error.code() is grpc.StatusCode.UNAVAILABLE
+    return isinstance(error, StorageFull | DatabaseBusy | OSError) and not isinstance(error, TimeoutError)

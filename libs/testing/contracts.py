@@ -18,7 +18,7 @@ from libs.db.database import Database, Transaction, UniqueViolation, in_list
 from libs.eventstore.model import Conflict, InvalidArgument, Metadata, Recorded, Rejected
 from libs.eventstore.store import SCHEMA, EventStore
 from libs.subscriptions import rebuild
-from libs.subscriptions.consumers import Erasure, ProjectionConsumer
+from libs.subscriptions.consumers import Erasure, ErasureConsumer, ProjectionConsumer
 from libs.subscriptions.subscription import Subscription
 from watercooler.feed.v1.events_pb2 import PostDeleted, PostEdited, PostPublished
 from watercooler.identity.v1.events_pb2 import PersonErased
@@ -261,6 +261,17 @@ class EventStoreContract(DatabaseFactory):
         bodies = [e.data.body for e in await EventStore("test", database).tail(0, 10) if isinstance(e.data, PostPublished)]
         assert bodies == ["", "new"]
 
+    async def test_what_shares_a_commit_with_an_erasure_and_follows_it_stays_readable(self, database: Database) -> None:
+        store = EventStore("test", database)
+        await store.append("post-1", 0, [published(1, "old")], META)
+        await asyncio.gather(
+            store.append("person-ann", 0, [PersonErased(person_id="ann")], META),
+            store.append("post-2", 0, [published(2, "new")], META),
+        )
+        for reader in (store, EventStore("test", database)):
+            bodies = {e.stream: e.data.body for e in await reader.tail(0, 10) if isinstance(e.data, PostPublished)}
+            assert bodies == {"post-1": "", "post-2": "new"}
+
 
 class SubscriptionContract(DatabaseFactory):
     """Delivery: effectively once, in order, past poison; rebuild equals live."""
@@ -362,12 +373,62 @@ class SubscriptionContract(DatabaseFactory):
         await rebuild.rebuild(texts, store, database, SCHEMA + TABLES, inline=True)
         assert await rebuild.compare(texts, store, database, SCHEMA + TABLES, inline=True) == []
 
+    async def test_a_rebuild_beside_a_follower_ends_its_parking(self, database: Database) -> None:
+        """Another process rebuilds the projection, and parks none: the one that runs takes the stream's next events again."""
+        store = await self._filled(database, ["broken"])
+        texts = Texts()
+        subscription = Subscription(store, ProjectionConsumer(texts, database), retries=1)
+        await self._drain(subscription)
+        texts.mended = True
+        await rebuild.rebuild(texts, store, database, SCHEMA + TABLES, inline=False)
+        await store.append("post-0", 1, [PostEdited(post_id="p0", author_id="ann", body="later")], META)
+        await self._drain(subscription)
+        assert await rebuild.compare(texts, store, database, SCHEMA + TABLES, inline=False) == []
+        assert [row["body"] for row in await database.fetch("SELECT body FROM texts")] == ["later"]
+
+    async def test_what_one_follower_parks_no_other_takes(self, database: Database, tmp_path: Path) -> None:
+        store = await self._filled(database, ["a", "b"])
+        other = await self.open(tmp_path)
+        texts = Texts()
+        here = Subscription(store, ProjectionConsumer(texts, database), retries=1)
+        there = Subscription(store, ProjectionConsumer(texts, other), retries=1)
+        await self._drain(here)
+        await self._drain(there)
+        await store.append("post-2", 0, [published(2, "broken")], META)
+        await self._drain(here)
+        texts.mended = True
+        await store.append("post-2", 1, [PostDeleted(post_id="p2", author_id="ann")], META)
+        await self._drain(there)
+        assert await there.caught_up()
+        assert [row["stream"] for row in await database.fetch("SELECT stream FROM parked")] == ["post-2"]
+        async with database.transaction() as tx:
+            await tx.execute("UPDATE parked SET retry = 1")
+        await self._drain(here)
+        assert [row["post_id"] for row in await database.fetch("SELECT post_id FROM texts ORDER BY post_id")] == ["p0", "p1"]
+        await other.close()
+
     async def test_a_neighbour_erasure_deletes_the_key_here(self, database: Database) -> None:
         store = EventStore("feed", database)
         await store.append("post-1", 0, [published(1, "text")], META)
         identity = EventStore("identity", database)
-        erasure = ProjectionConsumer(Erasure("feed", store.keyring, (PersonErased,)), database)
+        erasure = ErasureConsumer(Erasure("feed", store.keyring, (PersonErased,)), database)
         await identity.append("person-ann", 0, [PersonErased(person_id="ann")], META)
         await self._drain(Subscription(identity, erasure))
         [post, _] = await store.tail(0, 10)
         assert post.erased
+
+    async def test_an_erasure_taken_by_another_process_is_forgotten_here_too(self, database: Database, tmp_path: Path) -> None:
+        other = await self.open(tmp_path)
+        store, beside = EventStore("feed", database), EventStore("feed", other)
+        await store.append("post-1", 0, [published(1, "text")], META)
+        (tmp_path / "identity").mkdir()
+        identity = EventStore("identity", await self.open(tmp_path / "identity"))
+        await identity.database.install(SCHEMA)
+        here = Subscription(identity, ErasureConsumer(Erasure("feed", store.keyring, (PersonErased,)), database))
+        await here.prepare()
+        await identity.append("person-ann", 0, [PersonErased(person_id="ann")], META)
+        await self._drain(Subscription(identity, ErasureConsumer(Erasure("feed", beside.keyring, (PersonErased,)), other)))
+        await self._drain(here)
+        assert [e.erased for e in await store.tail(0, 10)] == [True]
+        await identity.database.close()
+        await other.close()
