@@ -292,10 +292,11 @@ class PasswordResetPage(Page, frozen=True, kw_only=True):
 
 
 class InvitationPage(Page, frozen=True, kw_only=True):
-    """Fields: name, password, password_again."""
+    """Fields: password, password_again."""
 
     template: ClassVar[str] = "pages/invitation.html"
     form: Form = Form()
+    name: str = ""
     email: str = ""
     inviter: PersonRef | None = None
     is_expired: bool = False
@@ -950,8 +951,9 @@ class PostFragment(Fragment, frozen=True, kw_only=True):
 
     template: ClassVar[str] = "fragments/post.html"
     post: PostView
-    # True where it stands in a thread rather than in a timeline.
+    # True where it stands in a thread rather than in a timeline, as a reply or as its first post.
     in_thread: bool = False
+    is_root: bool = False
 
 
 class ReplyFragment(Fragment, frozen=True, kw_only=True):
@@ -959,6 +961,14 @@ class ReplyFragment(Fragment, frozen=True, kw_only=True):
 
     template: ClassVar[str] = "fragments/reply.html"
     post: PostView
+
+
+class RepliesFragment(Fragment, frozen=True, kw_only=True):
+    """Further replies of a thread, with the replies to them: the answer to the thread's `next_url`."""
+
+    template: ClassVar[str] = "fragments/replies.html"
+    posts: list[PostView] = []
+    next_url: str = ""
 
 
 class PostListFragment(Fragment, frozen=True, kw_only=True):

@@ -3,4 +3,9 @@ from __future__ import annotations
 
 from typing import Any
 
-route_handlers: list[Any] = []
+from . import assets, common, doors, people, posts  # noqa: F401 - importing a module declares its pages
+from .errors import error_page
+
+__all__ = ["error_page", "route_handlers"]
+
+route_handlers: list[Any] = [*common.route_handlers, *assets.route_handlers]

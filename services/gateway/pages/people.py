@@ -1,0 +1,259 @@
+"""People: the finder, a person's page, following, the organisation chart."""
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Any, Final
+
+import grpc
+from litestar import Response
+
+from libs.rpc.errors import RpcError
+from watercooler.feed.v1 import feed_service_pb2 as feed
+from watercooler.identity.v1 import identity_service_pb2 as identity
+from watercooler.search.v1 import search_service_pb2 as search
+
+from ..http import AnyRequest, clients, current_person, gateway
+from ..rendering import address
+from ..views import FollowFragment, Option, OrganizationPage, PeopleFragment, PeoplePage, PersonPage, PersonRow
+from . import convert
+from .common import (
+    TOKEN_CHARACTERS,
+    fragment_shell,
+    get,
+    go,
+    is_on,
+    path_id,
+    post,
+    posted,
+    query,
+    render,
+    return_path,
+    shell,
+    wants_fragment,
+)
+
+PEOPLE_A_PAGE: Final = 30
+FOUND_MAX: Final = 50
+FOLLOWED_A_PAGE: Final = 200
+FACET_PAGES: Final = 3
+NAMED_MAX: Final = 20
+
+
+async def followed(request: AnyRequest, pages: int = 2) -> frozenset[str]:
+    """Whom the reader follows, the newest first, so many pages of 200 of them: a call each."""
+    me = current_person(request)
+    ids: set[str] = set()
+    token = ""
+    for _ in range(pages):
+        wanted = feed.ListFollowedPeopleRequest(person_id=me.person_id, page_size=FOLLOWED_A_PAGE, page_token=token)
+        try:
+            found = await clients(request).feed.ListFollowedPeople(wanted)
+        except RpcError as error:
+            # A person added a moment ago may not have reached feed yet; they follow nobody.
+            if error.code() is grpc.StatusCode.NOT_FOUND:
+                return frozenset()
+            raise
+        ids.update(each.person_id for each in found.people)
+        token = found.next_page_token
+        if not token:
+            break
+    return frozenset(ids)
+
+
+async def resolve(request: AnyRequest, text: str) -> tuple[list[str], str]:
+    """The people named in a text by handle, address or name, separated by commas; and the first name that means nobody, or several."""
+    names = [each.strip() for each in re.split(r"[,;\n]", text) if each.strip()]
+    ids: list[str] = []
+    for name in names[:NAMED_MAX]:
+        found = await find(request, name)
+        if found is None:
+            return ids, name[:60]
+        ids.append(found)
+    return (ids, "") if len(names) <= NAMED_MAX else (ids, names[NAMED_MAX][:60])
+
+
+async def find(request: AnyRequest, name: str) -> str | None:
+    """The one person of a handle, an e-mail address or a name."""
+    services = clients(request)
+    handle = name.removeprefix("@")
+    asked_for = identity.FindPersonRequest(email=handle) if "@" in handle else identity.FindPersonRequest(handle=handle.lower())
+    if handle and " " not in handle:
+        try:
+            return (await services.identity.FindPerson(asked_for)).person_id
+        except RpcError as error:
+            if error.code() not in (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.INVALID_ARGUMENT):
+                raise
+    if name.startswith("@"):
+        return None
+    hits = (await services.search.SuggestPeople(search.SuggestPeopleRequest(query=name[:100], page_size=5))).people
+    same = [hit.id for hit in hits if hit.title.text.casefold() == name.casefold()]
+    return same[0] if len(same) == 1 else None
+
+
+# --- the finder -------------------------------------------------------------------------------------------------------
+
+
+@get("/people")
+async def people(request: AnyRequest) -> Response[bytes]:
+    """Everybody, or those found by what was typed; typing errors are forgiven."""
+    text, department, location = query(request, "q"), query(request, "department"), query(request, "location")
+    token = query(request, "page", TOKEN_CHARACTERS)
+    if text:
+        rows, total, next_token = await _found(request, text, department, location)
+    else:
+        rows, total, next_token = await _listed(request, department, location, token)
+    following = address("/people", department=department, location=location, page=next_token) if next_token else ""
+    if wants_fragment(request):
+        view = PeopleFragment(
+            shell=fragment_shell(request), query=text, people=rows, total=total, next_url=following, is_continuation=bool(token)
+        )
+        return render(request, view)
+    around, (departments, locations) = await asyncio.gather(shell(request), facets(request))
+    page = PeoplePage(
+        shell=around, query=text, people=rows, total=total, next_url=following, departments=_options(departments, department),
+        locations=_options(locations, location),
+    )
+    return render(request, page)
+
+
+def _options(values: list[str], chosen: str) -> list[Option]:
+    return [Option(value=each, label=each, is_chosen=each == chosen) for each in values]
+
+
+async def _listed(request: AnyRequest, department: str, location: str, token: str) -> tuple[list[PersonRow], int, str]:
+    wanted = identity.ListPeopleRequest(page_size=PEOPLE_A_PAGE, page_token=token, department=department, location=location)
+    found, follows = await asyncio.gather(clients(request).identity.ListPeople(wanted), followed(request))
+    me = current_person(request)
+    rows = [convert.person_row(each, me.person_id, follows, may_follow=not me.is_guest) for each in found.people]
+    return rows, found.total_size, found.next_page_token
+
+
+async def _found(request: AnyRequest, text: str, department: str, location: str) -> tuple[list[PersonRow], int, str]:
+    services, me = clients(request), current_person(request)
+    hits, follows = await asyncio.gather(
+        services.search.SuggestPeople(search.SuggestPeopleRequest(query=text, page_size=FOUND_MAX)), followed(request)
+    )
+    ids = [hit.id for hit in hits.people]
+    found = {each.person_id: each for each in await whole(request, ids)}
+    rows = [
+        convert.person_row(found[each], me.person_id, follows, may_follow=not me.is_guest) for each in ids
+        if each in found and (not department or found[each].profile.department == department)
+        and (not location or found[each].profile.location == location)
+    ]
+    return rows, len(rows), ""
+
+
+async def whole(request: AnyRequest, ids: list[str]) -> list[identity.Person]:
+    """People by id, at most 200."""
+    if not ids:
+        return []
+    return list((await clients(request).identity.BatchGetPeople(identity.BatchGetPeopleRequest(person_ids=ids[:200]))).people)
+
+
+async def facets(request: AnyRequest) -> tuple[list[str], list[str]]:
+    """The departments and locations of the first 600 people by name, asked for once a minute."""
+    site = gateway(request).site
+    if current_person(request).is_guest:
+        return [], []
+    if site.facets is None:
+        departments: set[str] = set()
+        locations: set[str] = set()
+        token = ""
+        for _ in range(FACET_PAGES):
+            found = await clients(request).identity.ListPeople(identity.ListPeopleRequest(page_size=200, page_token=token))
+            departments.update(each.profile.department for each in found.people)
+            locations.update(each.profile.location for each in found.people)
+            token = found.next_page_token
+            if not token:
+                break
+        site.set_facets((sorted(departments - {""}, key=str.casefold), sorted(locations - {""}, key=str.casefold)))
+    known: tuple[list[str], list[str]] = site.facets or ([], [])
+    return known
+
+
+# --- a person ---------------------------------------------------------------------------------------------------------
+
+
+@get("/people/{person_id:str}")
+async def show_person(request: AnyRequest) -> Response[bytes]:
+    """A person's page."""
+    from .posts import is_continuation, more, timeline
+
+    person_id = path_id(request, "person_id")
+    path = f"/people/{person_id}"
+    if is_continuation(request):
+        return more(request, await timeline(request, feed.TIMELINE_KIND_PERSON, person_id, path))
+    services, me = clients(request), current_person(request)
+    around, found = await asyncio.gather(
+        shell(request, live=True), services.identity.GetPerson(identity.GetPersonRequest(person_id=person_id))
+    )
+    page, relation, communities, chart = await asyncio.gather(
+        timeline(request, feed.TIMELINE_KIND_PERSON, person_id, path, live_scope=f"person:{person_id}"),
+        optional(services.feed.GetRelationship(feed.GetRelationshipRequest(person_id=person_id))),
+        services.feed.ListCommunities(feed.ListCommunitiesRequest(member_id=person_id, page_size=30)),
+        optional(services.identity.GetOrganizationChart(identity.GetOrganizationChartRequest(person_id=person_id, depth=1))),
+    )
+    view = convert.person_view(found, chart, communities.communities, relation, me.person_id)
+    return render(request, PersonPage(shell=around, person=view, page=page))
+
+
+async def optional(call: Any) -> Any:
+    """The answer of a call, or None where what it is about does not exist for the reader."""
+    try:
+        return await call
+    except RpcError as error:
+        if error.code() in (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.PERMISSION_DENIED):
+            return None
+        raise
+
+
+@post("/people/{person_id:str}/follow")
+async def follow(request: AnyRequest) -> Response[bytes]:
+    """Follow a person, or no longer."""
+    form = await posted(request)
+    person_id = path_id(request, "person_id")
+    services = clients(request)
+    if form.text("follow") == "0":
+        relation = await services.feed.UnfollowPerson(feed.UnfollowPersonRequest(person_id=person_id))
+    else:
+        relation = await services.feed.FollowPerson(feed.FollowPersonRequest(person_id=person_id))
+    if not wants_fragment(request):
+        return go(request, return_path(request, form, f"/people/{person_id}"))
+    person = await services.identity.GetPerson(identity.GetPersonRequest(person_id=person_id))
+    view = FollowFragment(
+        shell=fragment_shell(request), url=f"/people/{person_id}/follow", name=person.display_name, is_following=relation.following,
+        is_small=not is_on(request, f"/people/{person_id}"),
+    )
+    return render(request, view)
+
+
+# --- the organisation -------------------------------------------------------------------------------------------------
+
+
+@get("/organisation", "/organisation/{person_id:str}")
+async def organization(request: AnyRequest) -> Response[bytes]:
+    """The chart from the top, or around a person."""
+    services = clients(request)
+    if "person_id" not in request.path_params:
+        around, chart = await asyncio.gather(
+            shell(request), services.identity.GetOrganizationChart(identity.GetOrganizationChartRequest(depth=2))
+        )
+        if len(chart.nodes) != 1:
+            return render(request, OrganizationPage(shell=around, tops=[convert.chart_node(each) for each in chart.nodes]))
+        return render(request, OrganizationPage(shell=around, tops=[convert.chart_node(chart.nodes[0])]))
+    person_id = path_id(request, "person_id")
+    around, chart = await asyncio.gather(
+        shell(request), services.identity.GetOrganizationChart(identity.GetOrganizationChartRequest(person_id=person_id, depth=2))
+    )
+    peers: list[Any] = []
+    if chart.managers:
+        above = await services.identity.GetOrganizationChart(
+            identity.GetOrganizationChartRequest(person_id=chart.managers[-1].person_id, depth=1)
+        )
+        peers = [convert.person(each.person) for each in above.nodes[0].reports if each.person.person_id != person_id]
+    view = OrganizationPage(
+        shell=around, centre=convert.chart_node(chart.nodes[0], person_id), managers=[convert.person(each) for each in chart.managers],
+        peers=peers,
+    )
+    return render(request, view)

@@ -1,0 +1,580 @@
+"""Timelines, writing, threads, and what one does with a post."""
+from __future__ import annotations
+
+import asyncio
+import difflib
+import re
+from collections.abc import Sequence
+from typing import Any, Final
+
+from litestar import Response
+from litestar.datastructures import UploadFile
+from markupsafe import Markup, escape
+
+from libs.blobs import images
+from libs.rpc.errors import RpcError
+from libs.text.ids import new_id
+from watercooler.common.v1.audience_pb2 import Audience, Everyone, People
+from watercooler.common.v1.blob_pb2 import Attachment
+from watercooler.feed.v1 import feed_service_pb2 as feed
+from watercooler.identity.v1 import identity_service_pb2 as identity
+
+from .. import http
+from ..http import AnyRequest, clients, current_person, gateway
+from ..problems import Refusal
+from ..rendering import address, language_name
+from ..views import (
+    CommunityRow,
+    ComposePage,
+    ComposeView,
+    Conflict,
+    FollowFragment,
+    Form,
+    HomePage,
+    Option,
+    PersonRef,
+    PostDeletePage,
+    PostEditPage,
+    PostFragment,
+    PostHistoryPage,
+    PostListFragment,
+    PostPage,
+    PostVersion,
+    PostView,
+    RepliesFragment,
+    ReplyFragment,
+    SavedPage,
+    Shell,
+    TagPage,
+    ThreadPage,
+)
+from . import convert
+from .common import (
+    TOKEN_CHARACTERS,
+    Posted,
+    Problems,
+    bad,
+    fragment_shell,
+    get,
+    go,
+    is_on,
+    nothing,
+    path_id,
+    post,
+    posted,
+    problems,
+    query,
+    render,
+    return_path,
+    shell,
+    translated,
+    wants_fragment,
+)
+from .people import followed, resolve
+
+POSTS_A_PAGE: Final = 20
+REPLIES_A_PAGE: Final = 100
+SUGGESTIONS: Final = 4
+TAGS: Final = 10
+LANGUAGES: Final = ("en", "de", "fr", "es", "it", "pt", "nl", "pl", "cs", "sv", "da", "fi", "tr", "uk", "ar", "he", "hi", "zh", "ja", "ko")
+COMPOSE_FIELDS: Final = ("body", "audience", "people", "language", "image_description")
+SERVICE_FIELDS: Final = {
+    "body": "body", "audience": "people", "language": "language", "attachments": "image", "description": "image_description",
+    "attachments.description": "image_description",
+}
+DIFF_WORDS: Final = 4_000
+
+_WORDS = re.compile(r"\s+|[^\s]+")
+
+
+# --- timelines --------------------------------------------------------------------------------------------------------
+
+
+async def timeline(
+    request: AnyRequest, kind: feed.TimelineKind.ValueType, subject: str, path: str, *, live_scope: str = "", **fields: str
+) -> PostPage:
+    """A page of a timeline; `path` and `fields` are its address. At most three calls."""
+    asked_for = feed.ListTimelineRequest(
+        kind=kind, subject=subject, page_size=POSTS_A_PAGE, page_token=query(request, "page", TOKEN_CHARACTERS),
+        include_replies=fields.get("replies") == "1",
+    )
+    found = await clients(request).feed.ListTimeline(asked_for)
+    posts = await post_views(request, found.posts)
+    following = address(path, **fields, page=found.next_page_token) if found.next_page_token else ""
+    return PostPage(posts=posts, next_url=following, live_scope=live_scope)
+
+
+async def post_views(request: AnyRequest, posts: Sequence[feed.Post]) -> list[PostView]:
+    """Posts with the names of those whom they answer or address: at most two calls."""
+    people, parents = await asyncio.gather(named_people(request, posts), _parents(request, posts))
+    return [convert.post(each, people=people, parents=parents) for each in posts]
+
+
+async def named_people(request: AnyRequest, posts: Sequence[feed.Post]) -> dict[str, PersonRef]:
+    """Those named in the audience of posts, the first five of each."""
+    ids = {person_id for each in posts for person_id in each.audience.people.person_ids[:5]}
+    if not ids:
+        return {}
+    found = await clients(request).identity.BatchGetPeople(identity.BatchGetPeopleRequest(person_ids=sorted(ids)[:200]))
+    return {each.person_id: convert.person(each) for each in found.people}
+
+
+async def _parents(request: AnyRequest, posts: Sequence[feed.Post]) -> dict[str, feed.Post]:
+    ids = list(dict.fromkeys(each.parent_id for each in posts if each.parent_id))
+    if not ids:
+        return {}
+    found = await clients(request).feed.BatchGetPosts(feed.BatchGetPostsRequest(post_ids=ids))
+    return {each.post_id: each for each in found.posts}
+
+
+def is_continuation(request: AnyRequest) -> bool:
+    """Whether a list asks for its next run."""
+    return wants_fragment(request) and bool(query(request, "page", TOKEN_CHARACTERS))
+
+
+def more(request: AnyRequest, page: PostPage) -> Response[bytes]:
+    """The next run of a list, for htmx."""
+    return render(request, PostListFragment(shell=fragment_shell(request), page=page))
+
+
+@get("/")
+async def home(request: AnyRequest) -> Response[bytes]:
+    """The posts of the people, communities and tags one follows."""
+    if is_continuation(request):
+        return more(request, await timeline(request, feed.TIMELINE_KIND_HOME, "", "/"))
+    around = await shell(request, live=True)
+    page, beside = await asyncio.gather(
+        timeline(request, feed.TIMELINE_KIND_HOME, "", "/", live_scope="following"), _beside(request)
+    )
+    return render(request, HomePage(shell=around, tab="following", page=page, compose=compose_view(request, around), **beside))
+
+
+@get("/company")
+async def company(request: AnyRequest) -> Response[bytes]:
+    """What is said to everyone."""
+    if is_continuation(request):
+        return more(request, await timeline(request, feed.TIMELINE_KIND_COMPANY, "", "/company"))
+    around = await shell(request, live=True)
+    page, beside = await asyncio.gather(
+        timeline(request, feed.TIMELINE_KIND_COMPANY, "", "/company", live_scope="company"), _beside(request)
+    )
+    return render(request, HomePage(shell=around, tab="company", page=page, compose=compose_view(request, around), **beside))
+
+
+async def _beside(request: AnyRequest) -> dict[str, Any]:
+    """Communities and people one might want, and what is talked about: four calls."""
+    services, me = clients(request), current_person(request)
+    communities, tags, follows, people = await asyncio.gather(
+        services.feed.ListCommunities(feed.ListCommunitiesRequest(page_size=50)),
+        services.feed.ListTrendingTags(feed.ListTrendingTagsRequest(page_size=TAGS)),
+        followed(request, pages=1),
+        _colleagues(request),
+    )
+    open_to_me = [each for each in communities.communities if convert.membership(each) == "none" and not each.archived]
+    largest = sorted(open_to_me, key=lambda each: -each.member_count)[:SUGGESTIONS]
+    rows: list[CommunityRow] = [convert.community_row(each) for each in largest]
+    strangers = [each for each in people if each.person_id not in follows and each.person_id != me.person_id]
+    return {
+        "suggested_communities": rows,
+        "suggested_people": [convert.person_row(each, me.person_id, follows) for each in strangers[:SUGGESTIONS]],
+        "tags": [Option(value=each.tag, label=each.tag, count=each.post_count) for each in tags.tags],
+    }
+
+
+async def _colleagues(request: AnyRequest) -> list[identity.Person]:
+    """People of the reader's own department."""
+    me = current_person(request)
+    if me.is_guest:
+        return []
+    wanted = identity.ListPeopleRequest(page_size=30, department=me.person.profile.department)
+    return list((await clients(request).identity.ListPeople(wanted)).people)
+
+
+@get("/tags/{tag:str}")
+async def tag(request: AnyRequest) -> Response[bytes]:
+    """The posts with a tag."""
+    name = str(request.path_params["tag"])[:100]
+    path = f"/tags/{name}"
+    try:
+        if is_continuation(request):
+            return more(request, await timeline(request, feed.TIMELINE_KIND_TAG, name, path))
+        around = await shell(request, live=True)
+        found, page, others = await asyncio.gather(
+            clients(request).feed.GetTag(feed.GetTagRequest(tag=name)),
+            timeline(request, feed.TIMELINE_KIND_TAG, name, path, live_scope=f"tag:{name.lower()}"),
+            clients(request).feed.ListTrendingTags(feed.ListTrendingTagsRequest(page_size=TAGS)),
+        )
+    except RpcError as error:
+        raise Refusal(404, "") from error
+    view = TagPage(
+        shell=around, tag=found.tag, is_following=found.following, post_count=found.post_count, follower_count=found.follower_count,
+        page=page, related=[Option(value=each.tag, label=each.tag) for each in others.tags if each.tag != found.tag],
+    )
+    return render(request, view)
+
+
+@get("/saved")
+async def saved(request: AnyRequest) -> Response[bytes]:
+    """One's own saved posts."""
+    if is_continuation(request):
+        return more(request, await timeline(request, feed.TIMELINE_KIND_SAVED, "", "/saved"))
+    around, page = await asyncio.gather(shell(request), timeline(request, feed.TIMELINE_KIND_SAVED, "", "/saved"))
+    return render(request, SavedPage(shell=around, page=page))
+
+
+# --- writing ----------------------------------------------------------------------------------------------------------
+
+
+def languages(request: AnyRequest) -> list[Option]:
+    """The languages offered: the writer's own first."""
+    own = [each.split("-")[0].lower() for each in current_person(request).person.profile.languages]
+    tags = list(dict.fromkeys([*(each for each in own if 2 <= len(each) <= 3), *LANGUAGES]))
+    return [Option(value=each, label=language_name(each), is_chosen=at == 0) for at, each in enumerate(tags)]
+
+
+def compose_view(
+    request: AnyRequest, around: Shell, *, form: Form | None = None, audience: str = "", action: str = "/posts",
+    reply_to: PostView | None = None,
+) -> ComposeView:
+    """The box to write in."""
+    settings = gateway(request).context.settings
+    me = current_person(request)
+    first = f"community:{around.communities[0].id}" if me.is_guest and around.communities else "everyone"
+    return ComposeView(
+        action=action, form=form or Form(), communities=around.communities, languages=languages(request), request_id=new_id(),
+        audience=audience or first, body_max=settings.post_characters_max, image_max=settings.image_bytes_max, reply_to=reply_to,
+    )
+
+
+@get("/compose")
+async def show_compose(request: AnyRequest) -> Response[bytes]:
+    """The box on a page of its own."""
+    around = await shell(request)
+    values = {"body": query(request, "body", 2_000)} if query(request, "body", 2_000) else {}
+    view = compose_view(request, around, audience=query(request, "audience", 60), form=Form(values=values))
+    return render(request, ComposePage(shell=around, compose=view))
+
+
+async def read_audience(request: AnyRequest, form: Posted) -> Audience | Problems:
+    """The audience of the form."""
+    say = translated(request)
+    chosen = form.text("audience", 100) or "everyone"
+    me = current_person(request)
+    if chosen == "everyone":
+        return Audience(everyone=Everyone())
+    if chosen == "followers":
+        return Audience(followers_of_id=me.person_id)
+    if chosen.startswith("community:"):
+        return Audience(community_id=chosen.removeprefix("community:"))
+    if chosen == "people":
+        text = form.text("people", 2_000)
+        if not text:
+            return bad("people", say("Name at least one person."))
+        ids, unknown = await resolve(request, text)
+        if unknown:
+            return bad("people", say("Nobody is found by this name: %s. Write @ and choose from the list.") % unknown)
+        return Audience(people=People(person_ids=list(dict.fromkeys([*ids, me.person_id]))))
+    return bad("", say("Choose who may see it."))
+
+
+async def store_image(request: AnyRequest, upload: UploadFile, description: str) -> Attachment:
+    """An uploaded image, checked and kept.
+
+    Raises:
+        images.ImageRefused: it cannot be used; the text says why.
+    """
+    parts = gateway(request)
+    settings = parts.context.settings
+    content = await upload.read()
+    prepared = await images.prepare_aside(content, bytes_max=settings.image_bytes_max, pixels_max=settings.image_pixels_max)
+    shown = prepared.display
+    ref = await parts.blobs.put(shown.content, shown.media_type, limit_bytes=max(len(shown.content), settings.image_bytes_max))
+    return Attachment(
+        blob_id=ref.id, media_type=ref.media_type, description=description, width=shown.width, height=shown.height, size_bytes=ref.size
+    )
+
+
+async def _read_image(request: AnyRequest, form: Posted) -> list[Attachment] | Problems:
+    upload = form.file("image")
+    if upload is None:
+        return []
+    description = form.text("image_description", 2_000)
+    if not description:
+        problem = bad("image_description", translated(request)("Say in a few words what the image shows."))
+        return Problems(problem.status, {**problem.errors, "image": translated(request)("Please choose the image again.")})
+    try:
+        return [await store_image(request, upload, description)]
+    except images.ImageRefused as error:
+        return bad("image", str(error))
+
+
+@post("/posts")
+async def publish(request: AnyRequest) -> Response[bytes]:
+    """Publish a post; where it is refused the page comes again with everything typed."""
+    form = await posted(request)
+    try:
+        made = await _publish(request, form)
+    except RpcError as error:
+        made = problems(error, SERVICE_FIELDS)
+    if isinstance(made, Problems):
+        around = await shell(request)
+        view = compose_view(request, around, form=made.form(form.kept(*COMPOSE_FIELDS)))
+        return render(request, ComposePage(shell=around, compose=view), made.status)
+    if wants_fragment(request):
+        shown = (await post_views(request, [made]))[0]
+        return render(request, PostFragment(shell=fragment_shell(request), post=shown))
+    back = return_path(request, form)
+    return go(request, f"/posts/{made.post_id}" if back.startswith("/compose") else back, translated(request)("Posted."))
+
+
+async def _publish(request: AnyRequest, form: Posted) -> feed.Post | Problems:
+    audience = await read_audience(request, form)
+    if isinstance(audience, Problems):
+        return audience
+    attachments = await _read_image(request, form)
+    if isinstance(attachments, Problems):
+        return attachments
+    return await clients(request).feed.PublishPost(
+        feed.PublishPostRequest(
+            body=form.raw("body"), language=form.text("language", 60), audience=audience, attachments=attachments,
+            request_id=form.text("request_id", 100),
+        )
+    )
+
+
+@post("/posts/{post_id:str}/replies")
+async def reply(request: AnyRequest) -> Response[bytes]:
+    """Answer a post."""
+    form = await posted(request)
+    parent = path_id(request, "post_id")
+    asked_for = feed.PublishPostRequest(
+        body=form.raw("body"), language=form.text("language", 60), parent_id=parent, request_id=form.text("request_id", 100)
+    )
+    try:
+        made = await clients(request).feed.PublishPost(asked_for)
+    except RpcError as error:
+        found = problems(error, {**SERVICE_FIELDS, "parent_id": ""})
+        if found.code == "not_found":
+            raise Refusal(404, found.message) from error
+        return await _thread_page(request, parent, form=found.form(form.kept("body", "language")), status=found.status, reply_to_id=parent)
+    if wants_fragment(request):
+        return render(request, ReplyFragment(shell=fragment_shell(request), post=(await post_views(request, [made]))[0]))
+    return go(request, f"/posts/{made.root_id}#post-{made.post_id}", translated(request)("Posted."))
+
+
+# --- threads ----------------------------------------------------------------------------------------------------------
+
+
+@get("/posts/{post_id:str}")
+async def show_thread(request: AnyRequest) -> Response[bytes]:
+    """A post with its replies. A reply leads to its thread; htmx may ask for the post alone (`part=post`) or for further replies."""
+    post_id = path_id(request, "post_id")
+    if wants_fragment(request) and query(request, "part") == "post":
+        return await answer_with_post(request, await clients(request).feed.GetPost(feed.GetPostRequest(post_id=post_id)))
+    return await _thread_page(request, post_id, reply_to_id=query(request, "reply", 36))
+
+
+async def _thread_page(
+    request: AnyRequest, post_id: str, *, form: Form | None = None, status: int = 200, reply_to_id: str = ""
+) -> Response[bytes]:
+    token = query(request, "page", TOKEN_CHARACTERS)
+    around = await shell(request, live=True)
+    asked_for = feed.GetThreadRequest(post_id=post_id, page_size=REPLIES_A_PAGE, page_token=token)
+    found = await clients(request).feed.GetThread(asked_for)
+    if found.root.post_id != post_id and status == 200 and not token:
+        return go(request, f"/posts/{found.root.post_id}?reply={post_id}#post-{post_id}")
+    people = await named_people(request, [found.root])
+    replies = convert.tree(found.root, found.replies, people)
+    following = address(f"/posts/{found.root.post_id}", page=found.next_page_token) if found.next_page_token else ""
+    if is_continuation(request):
+        return render(request, RepliesFragment(shell=fragment_shell(request), posts=replies, next_url=following))
+    root = convert.post(found.root, people=people, replies=replies)
+    answered = next((convert.post(each) for each in found.replies if each.post_id == reply_to_id and not each.deleted), root)
+    compose = compose_view(request, around, form=form, action=f"/posts/{answered.id}/replies", reply_to=answered)
+    everybody = {each.author.person_id: convert.author(each.author) for each in [found.root, *found.replies] if not each.deleted}
+    participants = [each for each in everybody.values() if not each.is_erased]
+    view = ThreadPage(shell=around, root=root, compose=compose, next_url=following, participants=participants[:12])
+    return render(request, view, status)
+
+
+async def answer_with_post(request: AnyRequest, found: feed.Post) -> Response[bytes]:
+    """One post as it stands on the page that asks."""
+    shown = (await post_views(request, [found]))[0]
+    in_thread = is_on(request, "/posts/")
+    view = PostFragment(
+        shell=fragment_shell(request), post=shown, in_thread=in_thread and bool(shown.root_id), is_root=in_thread and not shown.root_id
+    )
+    return render(request, view)
+
+
+async def _done(request: AnyRequest, form: Posted, found: feed.Post, notice: str = "") -> Response[bytes]:
+    if wants_fragment(request):
+        return await answer_with_post(request, found)
+    root = found.root_id or found.post_id
+    return go(request, return_path(request, form, f"/posts/{root}").partition("#")[0] + f"#post-{found.post_id}", notice)
+
+
+@post("/posts/{post_id:str}/reactions")
+async def react(request: AnyRequest) -> Response[bytes]:
+    """React with an emoji, or take it back where one has."""
+    form = await posted(request)
+    post_id, emoji = path_id(request, "post_id"), form.text("emoji", 60)
+    services = clients(request)
+    now = await services.feed.GetPost(feed.GetPostRequest(post_id=post_id))
+    if any(each.emoji == emoji and each.mine for each in now.reactions):
+        found = await services.feed.RemoveReaction(feed.RemoveReactionRequest(post_id=post_id, emoji=emoji))
+    else:
+        found = await services.feed.AddReaction(feed.AddReactionRequest(post_id=post_id, emoji=emoji))
+    return await _done(request, form, found)
+
+
+@post("/posts/{post_id:str}/save")
+async def save(request: AnyRequest) -> Response[bytes]:
+    """Save for later, or no longer."""
+    form = await posted(request)
+    post_id = path_id(request, "post_id")
+    if form.text("save") == "0":
+        found = await clients(request).feed.UnsavePost(feed.UnsavePostRequest(post_id=post_id))
+        return await _done(request, form, found, translated(request)("No longer saved."))
+    found = await clients(request).feed.SavePost(feed.SavePostRequest(post_id=post_id))
+    return await _done(request, form, found, translated(request)("Saved. It waits for you under Saved."))
+
+
+@post("/posts/{post_id:str}/read")
+async def confirm_read(request: AnyRequest) -> Response[bytes]:
+    """Say that one has read it."""
+    form = await posted(request)
+    found = await clients(request).feed.ConfirmRead(feed.ConfirmReadRequest(post_id=path_id(request, "post_id")))
+    return await _done(request, form, found)
+
+
+# --- edit, history, delete --------------------------------------------------------------------------------------------
+
+
+async def _one(request: AnyRequest, post_id: str) -> feed.Post:
+    return await clients(request).feed.GetPost(feed.GetPostRequest(post_id=post_id))
+
+
+async def _edit_page(
+    request: AnyRequest, found: feed.Post, form: Form, *, conflict: Conflict | None = None, status: int = 200
+) -> Response[bytes]:
+    chosen = form.value("language") or found.language
+    offered = [Option(value=each.value, label=each.label, is_chosen=each.value == chosen) for each in languages(request)]
+    if chosen and all(each.value != chosen for each in offered):
+        offered.insert(0, Option(value=chosen, label=language_name(chosen), is_chosen=True))
+    view = PostEditPage(
+        shell=await shell(request), post=convert.post(found), form=form, languages=offered,
+        body_max=gateway(request).context.settings.post_characters_max, conflict=conflict,
+    )
+    return render(request, view, status)
+
+
+@get("/posts/{post_id:str}/edit")
+async def show_edit(request: AnyRequest) -> Response[bytes]:
+    """The text to be changed."""
+    found = await _one(request, path_id(request, "post_id"))
+    if not found.can_edit:
+        raise Refusal(403, translated(request)("Only the author changes a post."))
+    form = Form(values={"body": found.body, "language": found.language, "version": found.etag})
+    return await _edit_page(request, found, form)
+
+
+@post("/posts/{post_id:str}/edit")
+async def edit(request: AnyRequest) -> Response[bytes]:
+    """Save the changed text; where another change came first both texts are shown."""
+    form = await posted(request)
+    post_id = path_id(request, "post_id")
+    before = await _one(request, post_id)
+    change = feed.EditPostRequest(
+        post_id=post_id, body=form.raw("body"), language=form.text("language", 60), attachments=before.attachments,
+        etag=form.text("version", 40),
+    )
+    try:
+        found = await clients(request).feed.EditPost(change)
+    except RpcError as error:
+        problem = problems(error, SERVICE_FIELDS)
+        typed = form.kept("body", "language", "version")
+        if problem.code == "edit_conflict":
+            now = await _one(request, post_id)
+            conflict = Conflict(
+                body=now.body, editor=convert.author(now.author), version=now.etag,
+                edit_time=convert.moment(now.edit_time if now.HasField("edit_time") else now.publish_time),
+            )
+            return await _edit_page(request, now, Form(values=typed), conflict=conflict, status=409)
+        return await _edit_page(request, before, problem.form(typed), status=problem.status)
+    root = found.root_id or found.post_id
+    return go(request, f"/posts/{root}#post-{found.post_id}", translated(request)("Saved."))
+
+
+@get("/posts/{post_id:str}/history")
+async def history(request: AnyRequest) -> Response[bytes]:
+    """Every version of a post."""
+    post_id = path_id(request, "post_id")
+    around, found, listed = await asyncio.gather(
+        shell(request), _one(request, post_id), clients(request).feed.ListRevisions(feed.ListRevisionsRequest(post_id=post_id))
+    )
+    revisions = list(listed.revisions)
+    versions = [
+        PostVersion(
+            number=each.number, time=convert.moment(each.revise_time), body_html=convert.rendered(each.body),
+            body_diff_html=difference(revisions[at + 1].body, each.body) if at + 1 < len(revisions) else "",
+        )
+        for at, each in enumerate(revisions)
+    ]
+    return render(request, PostHistoryPage(shell=around, post=convert.post(found), versions=versions))
+
+
+def difference(before: str, after: str) -> str:
+    """What changed between two texts, word by word, as HTML; empty for texts too long to compare well."""
+    old, new = _WORDS.findall(before), _WORDS.findall(after)
+    if len(old) + len(new) > DIFF_WORDS:
+        return ""
+    parts: list[Markup] = []
+    for kind, a, b, c, d in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
+        gone, come = escape("".join(old[a:b])), escape("".join(new[c:d]))
+        if kind == "equal":
+            parts.append(gone)
+            continue
+        if gone.strip():
+            parts.append(Markup("<del>{}</del>").format(gone))
+        if come:
+            parts.append(Markup("<ins>{}</ins>").format(come) if come.strip() else come)
+    return str(Markup("<p>{}</p>").format(Markup("").join(parts)).replace("\n", Markup("<br>")))
+
+
+@get("/posts/{post_id:str}/delete")
+async def show_delete(request: AnyRequest) -> Response[bytes]:
+    """Ask before deleting."""
+    around, found = await asyncio.gather(shell(request), _one(request, path_id(request, "post_id")))
+    if not found.can_delete:
+        raise Refusal(403, translated(request)("Only the author, a moderator of its community or an administrator deletes a post."))
+    return render(request, PostDeletePage(shell=around, post=convert.post(found)))
+
+
+@post("/posts/{post_id:str}/delete")
+async def delete(request: AnyRequest) -> Response[bytes]:
+    """Delete for good."""
+    found = await clients(request).feed.DeletePost(feed.DeletePostRequest(post_id=path_id(request, "post_id")))
+    if wants_fragment(request):
+        return nothing(request)
+    root = found.root_id if found.root_id and found.root_id != found.post_id else ""
+    return go(request, f"/posts/{root}" if root else "/", translated(request)("Deleted."))
+
+
+@post("/tags/{tag:str}/follow")
+async def follow_tag(request: AnyRequest) -> Response[bytes]:
+    """Follow a tag, or no longer."""
+    form = await posted(request)
+    name = str(request.path_params["tag"])[:100]
+    services = clients(request)
+    if form.text("follow") == "0":
+        found = await services.feed.UnfollowTag(feed.UnfollowTagRequest(tag=name))
+    else:
+        found = await services.feed.FollowTag(feed.FollowTagRequest(tag=name))
+    if wants_fragment(request):
+        view = FollowFragment(
+            shell=fragment_shell(request), url=f"/tags/{found.tag}/follow", name=f"#{found.tag}", is_following=found.following,
+            is_small=not is_on(request, "/tags/"),
+        )
+        return render(request, view)
+    return go(request, http.return_to(form.text("return_to"), f"/tags/{found.tag}"))
