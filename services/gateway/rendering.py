@@ -132,7 +132,7 @@ def _short_time(moment: datetime) -> str:
     if (now.date() - local.date()).days == 1:
         return _gettext("yesterday")
     if timedelta(0) <= age < timedelta(days=6):
-        return format_skeleton("EEEE", local, tzinfo=reader.zone, locale=reader.locale)
+        return format_datetime(local, "EEEE", tzinfo=reader.zone, locale=reader.locale)
     return format_skeleton("MMMd" if local.year == now.year else "yMMMd", local, tzinfo=reader.zone, locale=reader.locale)
 
 

@@ -120,6 +120,7 @@ class PostView(View, frozen=True, kw_only=True):
     # A tombstone: the text is gone, the replies stay.
     is_deleted: bool = False
     can_reply: bool = True
+    can_follow_thread: bool = False
     can_edit: bool = False
     can_delete: bool = False
     # The first post of the thread and the author answered; both empty for a thread's first post.

@@ -78,7 +78,11 @@ def findings(page: Any, axe: str) -> list[str]:
     """What axe finds on the page shown, a line each."""
     page.evaluate(axe)
     result = page.evaluate("tags => axe.run(document, {runOnly: {type: 'tag', values: tags}})", AXE_TAGS)
-    return [f"{found['id']}: {node['target']} {node.get('failureSummary', '').splitlines()[-1:]}" for found in result["violations"] for node in found["nodes"]]
+    return [
+        f"{found['id']}: {node['target']} {node.get('failureSummary', '').splitlines()[-1:]}"
+        for found in result["violations"]
+        for node in found["nodes"]
+    ]
 
 
 def main() -> int:
@@ -101,7 +105,12 @@ def main() -> int:
             for width in options.width:
                 context = browser.new_context(viewport={"width": width, "height": 900 if width > 600 else 740}, color_scheme=scheme)
                 page = context.new_page()
-                page.on("console", lambda message: print("console:", message.text) if message.type in ("error", "warning") and "404" not in message.text else None)
+                page.on(
+                    "console",
+                    lambda message: (
+                        print("console:", message.text) if message.type in ("error", "warning") and "404" not in message.text else None
+                    ),
+                )
                 for name in names:
                     page.goto(f"http://127.0.0.1:{server.server_port}/{name}.html", wait_until="load")
                     overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")

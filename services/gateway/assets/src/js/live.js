@@ -1,18 +1,20 @@
-// Live updates. Register first: GET /live/register?position=P gives {queue, position}. Then GET /live?queue=Q&position=P streams what
-// happened after P, the log position that the page shows, so that nothing falls between the page and the stream. A lost queue means reload.
+// Live updates. Register first: GET /live/register?after=P gives {queue, position}, P being the log position that the page shows; the queue
+// holds what happened since, so that nothing falls between the page and the stream GET /live?queue=Q. A lost queue means reload.
 //
-//   post          {post_id, scopes: ["following", "thread:ID", ...]}    a quiet "3 new"; the list is fetched when asked for
-//   counts        {post_id, reply_count?, reactions?: [{emoji, count}]} numbers change in place
-//   reaction      {post_id, emoji, count}                               the same for one emoji
-//   notification  {unread}                                              the badge
-//   reload        {}                                                    the queue fell behind
+//   post, reply     {post_id, root_id, author_id, community_id, tags, home, position}   a quiet "3 new"; the list is fetched when asked for
+//   counts          {post_id, position}     the numbers are fetched and change in place
+//   edited, deleted {post_id, position}     the post changes in place
+//   notification    {unread_count, position}
+//   reload          {}                      the queue fell behind
 import { goTo, number, text } from "./page.js";
 
+const COUNTS_SPREAD_MS = 400;
 const HIDDEN_MS = 10_000;
 const RETRY_MS = 2_000;
 const RETRY_MAX_MS = 60_000;
 // list element -> ids of posts that wait to be shown
 const waiting = new Map();
+const asking = new Set();
 let source = null;
 let position = -1;
 let retry = RETRY_MS;
@@ -51,12 +53,24 @@ async function load(list, ids) {
   goTo(first);
 }
 
-function onPost({ post_id: id, scopes = [], scope = [] }) {
-  const named = [...scopes, ...(Array.isArray(scope) ? scope : [scope])];
+function scopes(data) {
+  if (data.root_id && data.root_id !== data.post_id) return [`thread:${data.root_id}`];
+  const company = data.audience ? data.audience === "everyone" : !data.community_id;
+  return [
+    ...(data.home ? ["following"] : []),
+    ...(company ? ["company"] : []),
+    ...(data.community_id ? [`community:${data.community_id}`] : []),
+    `person:${data.author_id}`,
+    ...(data.tags ?? []).map((tag) => `tag:${tag}`),
+  ];
+}
+
+function onPost(data) {
+  const named = scopes(data);
   for (const list of document.querySelectorAll("[data-live-scope]")) {
-    if (!named.includes(list.dataset.liveScope) || post(id).length) continue;
+    if (!named.includes(list.dataset.liveScope) || post(data.post_id).length) continue;
     if (!waiting.has(list)) waiting.set(list, new Set());
-    waiting.get(list).add(id);
+    waiting.get(list).add(data.post_id);
     // One's own post is put in place by the form that sent it; give that answer the time to come first.
     setTimeout(() => showPill(list), 400);
   }
@@ -81,22 +95,42 @@ function setReaction(article, emoji, count) {
   chip.hidden = !count;
 }
 
-function onCounts({ post_id: id, reply_count: replies, reactions, emoji, count }) {
+function showCounts(id, { reply_count: replies, reactions }) {
   for (const article of post(id)) {
-    if (replies !== undefined) {
-      const place = article.querySelector(":scope > .post-foot [data-replies]");
-      if (place) place.textContent = replies ? number(replies) : "";
-      if (article.matches(".post-root")) document.querySelector("[data-thread-count]")?.replaceChildren(number(replies));
-    }
-    if (emoji) setReaction(article, emoji, count);
-    if (!reactions) continue;
-    const known = new Map(reactions.map((each) => [each.emoji, each.count]));
-    article.querySelectorAll(".chip[data-emoji]").forEach((chip) => known.has(chip.dataset.emoji) || known.set(chip.dataset.emoji, 0));
+    const place = article.querySelector(":scope > .post-foot [data-replies]");
+    if (place) place.textContent = replies ? number(replies) : "";
+    if (article.matches(".post-root")) document.querySelector("[data-thread-count]")?.replaceChildren(number(replies));
+    const known = new Map([...article.querySelectorAll(".chip[data-emoji]")].map((chip) => [chip.dataset.emoji, 0]));
+    reactions.forEach((each) => known.set(each.emoji, each.count));
     known.forEach((total, each) => setReaction(article, each, total));
   }
 }
 
-function onNotification({ unread }) {
+// Many readers hear of the same reaction at once: each asks at a moment of its own, and once for several.
+function onCounts({ post_id: id }) {
+  if (asking.has(id) || !post(id).length) return;
+  asking.add(id);
+  setTimeout(async () => {
+    asking.delete(id);
+    const answer = await fetch(`/api/v1/posts/${id}`, { headers: { Accept: "application/json" } }).catch(() => null);
+    if (answer?.ok) showCounts(id, await answer.json());
+  }, 100 + Math.random() * COUNTS_SPREAD_MS);
+}
+
+function onEdited({ post_id: id }) {
+  if (!post(id).length) return;
+  const selector = `#post-${CSS.escape(id)}`;
+  window.htmx.ajax("GET", location.pathname + location.search, { target: selector, select: selector, swap: "outerMorph" });
+}
+
+function onDeleted({ post_id: id }) {
+  for (const article of post(id)) {
+    article.classList.add("tombstone");
+    article.replaceChildren(Object.assign(document.createElement("p"), { className: "mute", textContent: text("deletedPost") }));
+  }
+}
+
+function onNotification({ unread_count: unread }) {
   for (const badge of document.querySelectorAll("[data-unread]")) {
     badge.hidden = !unread;
     badge.querySelector("[data-unread-count]").textContent = number(unread);
@@ -122,23 +156,26 @@ function close() {
 async function connect() {
   if (source || document.hidden) return;
   try {
-    const answer = await fetch(`/live/register?position=${position}`, { headers: { Accept: "application/json" } });
+    const answer = await fetch(`/live/register${position < 0 ? "" : `?after=${position}`}`, { headers: { Accept: "application/json" } });
     if (!answer.ok) throw new Error(answer.statusText);
     const { queue, position: registered } = await answer.json();
     if (source) return;
     if (position < 0) position = registered;
-    source = new EventSource(`${document.body.dataset.live}?queue=${encodeURIComponent(queue)}&position=${position}`);
+    source = new EventSource(`${document.body.dataset.live}?queue=${encodeURIComponent(queue)}`);
   } catch {
     return again();
   }
   const on = (type, handle) =>
     source.addEventListener(type, (event) => {
-      if (event.lastEventId) position = Number(event.lastEventId);
-      handle(event.data ? JSON.parse(event.data) : {});
+      const data = event.data ? JSON.parse(event.data) : {};
+      if (data.position > position) position = data.position;
+      handle(data);
     });
   on("post", onPost);
-  on("reaction", onCounts);
+  on("reply", onPost);
   on("counts", onCounts);
+  on("edited", onEdited);
+  on("deleted", onDeleted);
   on("notification", onNotification);
   on("reload", onReload);
   source.addEventListener("open", () => {
