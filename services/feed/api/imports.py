@@ -13,7 +13,7 @@ from libs.rpc import auth
 from libs.rpc.auth import Caller
 from libs.telemetry import metrics
 from libs.text import emoji as emoji_text
-from libs.text.ids import id_at, new_id, pair_id
+from libs.text.ids import id_at, new_id, pair_id, time_of
 from watercooler.common.v1.audience_pb2 import Audience, Everyone
 from watercooler.feed.v1 import events_pb2
 from watercooler.feed.v1 import feed_service_pb2 as api
@@ -31,6 +31,7 @@ SOURCE_CHARACTERS = 50
 EXTERNAL_ID_CHARACTERS = 200
 # Clocks differ; what is later than this comes from a wrong mapping.
 FUTURE = timedelta(days=1)
+_MILLISECOND = timedelta(milliseconds=1)
 
 _ADDED, _CHANGED, _UNCHANGED, _REFUSED = (
     api.IMPORT_OUTCOME_ADDED, api.IMPORT_OUTCOME_CHANGED, api.IMPORT_OUTCOME_UNCHANGED, api.IMPORT_OUTCOME_REFUSED,
@@ -49,6 +50,8 @@ class _Batch:
     communities: dict[str, str]
     known: dict[str, str]
     """Post ids by external id: imported before, or by this call."""
+    ticks: dict[str, int]
+    """By external id, how many records of the call before it have the same time: many sources know the day only."""
     frames: dict[str, tuple[str, Audience]] = field(default_factory=dict)
     """First post and audience of the thread, by post id."""
 
@@ -147,7 +150,7 @@ class ImportCalls(PostCalls, CommunityCalls):
                 communities=await community_queries.imported_communities(
                     tx, sorted({f"{source}:{one.community_external_id}" for one in request.records if one.community_external_id})
                 ),
-                known=await post_queries.imported_posts(tx, sorted(external_ids)),
+                known=await post_queries.imported_posts(tx, sorted(external_ids)), ticks=_ticks(request.records),
             )
         results = [api.ImportResult(place=record.place) for record in request.records]
         first: dict[str, int] = {}
@@ -203,8 +206,8 @@ class ImportCalls(PostCalls, CommunityCalls):
                 root_id, audience = "", self._record_audience(batch, record, author_id)
             mentioned_ids, tags = await references(tx, record.body)
         command = commands.PublishPost(
-            post_id=id_at(published), author_id=author_id, body=record.body, language=record.language, audience=audience,
-            parent_id=parent_id, root_id=root_id, mentioned_ids=mentioned_ids, tags=tags, attachments=tuple(record.attachments),
+            post_id=id_at(_order(published, batch.ticks.get(record.external_id, 0), parent_id)), author_id=author_id, body=record.body,
+            language=record.language, audience=audience, parent_id=parent_id, root_id=root_id, mentioned_ids=mentioned_ids, tags=tags, attachments=tuple(record.attachments),
             now=published, external_id=external_id,
         )
         result.id = command.post_id
@@ -312,6 +315,21 @@ def _time(record: Any, name: str, now: datetime) -> datetime:
     if time > now + FUTURE:
         raise InvalidArgument(f"the time {time:%Y-%m-%d} lies in the future: look at the mapping", name)
     return time
+
+
+def _ticks(records: Iterable[api.PostRecord]) -> dict[str, int]:
+    seen: dict[int, int] = {}
+    ticks = {}
+    for record in records:
+        moment = record.publish_time.seconds * 1_000 + record.publish_time.nanos // 1_000_000
+        ticks[record.external_id] = seen[moment] = seen.get(moment, -1) + 1
+    return ticks
+
+
+def _order(published: datetime, tick: int, parent_id: str) -> datetime:
+    """The time that places a post in timelines: its own, in the order of the source within one moment, and after what it answers."""
+    placed = published + tick * _MILLISECOND
+    return max(placed, time_of(parent_id) + _MILLISECOND) if parent_id else placed
 
 
 def _members(
