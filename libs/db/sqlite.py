@@ -205,6 +205,8 @@ class SqliteDatabase:
         connection.execute(f"PRAGMA synchronous = {'FULL' if self._durable else 'OFF'}")
         connection.execute(f"PRAGMA cache_size = -{self._cache_kib}")
         connection.execute("PRAGMA foreign_keys = ON")
+        # What is erased must not linger in free pages; not every build of SQLite overwrites by itself.
+        connection.execute("PRAGMA secure_delete = ON")
         connection.execute("PRAGMA temp_store = MEMORY")
         connection.execute("PRAGMA journal_size_limit = 67108864")
         return connection

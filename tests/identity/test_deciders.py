@@ -196,6 +196,9 @@ def test_a_row_brings_back_only_where_its_source_says_who_left() -> None:
     Spec(person).given(ADDED, LEFT).when(row(fields=["name", "left"])).then(REJOINED)
     Spec(person).given(ADDED).when(row(left=True)).then(LEFT)
     Spec(person).given(ADDED, LEFT).when(row(left=True)).then_nothing()
+    administrator = row(fields=["left"], roles=[ROLE_ADMINISTRATOR])
+    Spec(person).given(ADDED, ADMIN, LEFT).when(administrator).then(REJOINED)
+    Spec(person).given(ADDED, ADMIN, LEFT, REJOINED).when(administrator).then_nothing()
 
 
 # --- person: passwords ---------------------------------------------------------------------------------------------

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import contextlib
+import sqlite3
 from typing import Any
 
 import pytest
@@ -92,6 +94,15 @@ async def test_nothing_personal_is_left(identity: Identity) -> None:
         await identity.api.blobs.head(person.photo_blob_id)
 
 
+async def test_no_page_of_the_file_keeps_what_was_overwritten(identity: Identity) -> None:
+    await erase(identity, await a_whole_person(identity))
+    folder = identity.world.embedded.settings.data
+    with contextlib.closing(sqlite3.connect(folder / "identity.db")) as connection:
+        assert connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0
+    left = {f"{word} in {path.name}" for path in folder.glob("identity.db*") for word in WORDS if word.encode() in path.read_bytes()}
+    assert left == set()
+
+
 async def test_the_history_stays_in_order_without_its_words(identity: Identity) -> None:
     person = await a_whole_person(identity)
     before = await identity.api.events.tail(0, 1_000)
@@ -146,6 +157,17 @@ async def test_they_are_signed_out_everywhere_for_good(identity: Identity) -> No
             with refused(REFUSED, "was erased"):
                 await call
     assert (await erase(identity, person)).state == pb.PERSON_STATE_ERASED  # once more changes nothing
+
+
+async def test_former_photos_are_deleted_too(identity: Identity) -> None:
+    person = await a_whole_person(identity)
+    newer = await identity.api.blobs.put(PHOTO + b";", "image/gif", limit_bytes=1_000)
+    with identity.as_person(person):
+        await identity.stub.ChangePhoto(pb.ChangePhotoRequest(person_id=person.person_id, photo_blob_id=newer.id))
+    await erase(identity, person)
+    for blob_id in (person.photo_blob_id, newer.id):
+        with pytest.raises(BlobNotFound):
+            await identity.api.blobs.head(blob_id)
 
 
 async def test_a_photo_that_others_have_too_stays(identity: Identity) -> None:

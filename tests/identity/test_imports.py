@@ -380,6 +380,21 @@ async def test_a_large_group_goes_in_whole(identity: Identity) -> None:
         assert (await identity.stub.GetGroup(pb.GetGroupRequest(group_id=result.id))).member_count == 230
 
 
+async def test_a_full_call_with_a_deep_chart_goes_in_and_is_listed(identity: Identity) -> None:
+    rows = [
+        row(f"Person {n}", f"person{n}@example.com", f"person{n - 1}@example.com" if n % 50 else "", employee_number=str(n))
+        for n in range(1_000)
+    ]
+    results = await run(identity, rows)
+    assert outcomes(results) == ["added"] * 1_000
+    assert not any(each.warnings for each in results)
+    with identity.as_admin():
+        assert (await identity.stub.ListPeople(pb.ListPeopleRequest(query="person"))).total_size == 1_000
+        last = await identity.stub.GetOrganizationChart(pb.GetOrganizationChartRequest(person_id=results[49].id))
+    assert len(last.managers) == 49
+    assert outcomes(await run(identity, rows)) == ["unchanged"] * 1_000
+
+
 async def test_an_imported_person_signs_in_after_an_invitation(identity: Identity) -> None:
     await run(identity, company())
     dee = await person(identity, email="dee@example.com")

@@ -3,12 +3,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from libs.blobs.store import BlobStoreFailed
 from libs.db.database import Transaction
 from libs.eventstore.model import AlreadyExists, InvalidArgument, NotFound, PermissionDenied
 from libs.rpc.auth import Caller
 from libs.telemetry import logs
 from libs.text.ids import new_id
-from watercooler.identity.v1.events_pb2 import Profile, Role
+from watercooler.identity.v1.events_pb2 import PersonPhotoChanged, Profile, Role
 from watercooler.identity.v1.identity_service_pb2 import (
     PERSON_STATE_ACTIVE,
     PERSON_STATE_ERASED,
@@ -201,13 +202,13 @@ class PeoplePart(Part):
         before = await self.read_person(request.person_id)
         erase = commands.ErasePerson(person_id=request.person_id, now=self.now())
         erased = await self._done(request.person_id, erase, caller, request.request_id)
-        if before.profile.email:
-            await self.mail.forget(before.profile.email)
-        if before.photo_blob_id:
-            async with self.database.snapshot() as tx:
-                used = await queries.photo_used(tx, before.photo_blob_id)
-            if not used:
-                await self.blobs.delete(before.photo_blob_id)
+        try:
+            if before.profile.email:
+                await self.mail.forget(before.profile.email)
+            await self._delete_photos(request.person_id)
+        except (OSError, BlobStoreFailed):
+            # The erasure itself stands. Photos are found again from the log, so erasing once more deletes what is left.
+            _log.exception("files of an erased person not deleted", person_id=request.person_id)
         return erased
 
     async def GetOrganizationChart(self, request: GetOrganizationChartRequest, context: Any) -> OrganizationChart:
@@ -233,6 +234,15 @@ class PeoplePart(Part):
     async def _done(self, person_id: str, command: commands.PersonCommand, caller: Caller, request_id: str) -> Person:
         await self.done(person, stream_of("person", person_id), command, caller.actor_id, request_id)
         return await self.read_person(person_id)
+
+    async def _delete_photos(self, person_id: str) -> None:
+        """Delete every photo the person ever had, but those that somebody else has too."""
+        recorded = await self.events.read(stream_of("person", person_id))
+        for blob_id in {each.data.photo_blob_id for each in recorded if isinstance(each.data, PersonPhotoChanged)} - {""}:
+            async with self.database.snapshot() as tx:
+                used = await queries.photo_used(tx, blob_id)
+            if not used:
+                await self.blobs.delete(blob_id)
 
     async def _handle_for(self, profile: Profile) -> str:
         base = profiles.handle_base(profile)

@@ -146,7 +146,7 @@ def decide(command: PersonCommand, state: Person) -> list[Event]:
         case OffboardPerson():
             return [] if state.status == "left" else [_left(command.person_id, command.now)]
         case ReinstatePerson():
-            return [] if state.status == "active" else _rejoin(command.person_id, command.now, state)
+            return [] if state.status == "active" else _rejoin(command.person_id, command.now, state.roles)
         case ErasePerson():
             erased = PersonErased(person_id=command.person_id)
             erased.erase_time.FromDatetime(command.now)
@@ -233,7 +233,8 @@ def _import(command: ImportPerson, state: Person) -> list[Event]:
     if command.left and state.status != "left":
         events.append(_left(person_id, command.now))
     elif state.status == "left" and not command.left and "left" in command.fields:
-        events += _rejoin(person_id, command.now, state)
+        # A source that names the role anew means it.
+        events += _rejoin(person_id, command.now, frozenset() if ROLE_ADMINISTRATOR in command.roles else state.roles)
     return events
 
 
@@ -300,12 +301,12 @@ def _left(person_id: str, now: datetime) -> PersonLeft:
     return left
 
 
-def _rejoin(person_id: str, now: datetime, state: Person) -> list[Event]:
+def _rejoin(person_id: str, now: datetime, roles: frozenset[Role.ValueType]) -> list[Event]:
     rejoined = PersonRejoined(person_id=person_id)
     rejoined.rejoin_time.FromDatetime(now)
     events: list[Event] = [rejoined]
-    if ROLE_ADMINISTRATOR in state.roles:  # who comes back starts without the keys of the house
-        if state.roles == {ROLE_ADMINISTRATOR}:
+    if ROLE_ADMINISTRATOR in roles:  # who comes back starts without the keys of the house
+        if roles == {ROLE_ADMINISTRATOR}:
             events.append(RoleGranted(person_id=person_id, role=ROLE_EMPLOYEE))
         events.append(RoleRevoked(person_id=person_id, role=ROLE_ADMINISTRATOR))
     return events
