@@ -84,8 +84,12 @@ class Database(Reader, Protocol):
     moment share a `snapshot`.
     """
 
-    def transaction(self) -> AbstractAsyncContextManager[Transaction]:
-        """A durable write transaction: when the block ends without an exception, the rows survive power loss."""
+    def transaction(self, *, durable: bool = True) -> AbstractAsyncContextManager[Transaction]:
+        """A write transaction: when the block ends without an exception, the rows survive power loss.
+
+        With `durable=False` a power cut may take the newest such transactions, in order and whole, until a durable one follows. That is
+        enough for read models whose checkpoint is in the same transaction, and spares them the wait for the disk.
+        """
         ...
 
     def snapshot(self) -> AbstractAsyncContextManager[Transaction]:

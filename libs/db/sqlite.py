@@ -95,15 +95,17 @@ def _no_room(error: sqlite3.Error) -> bool:
 class _Write:
     """A write transaction; taken in turn inside the process, by BEGIN IMMEDIATE between processes."""
 
-    __slots__ = ("_db",)
+    __slots__ = ("_db", "_durable")
 
-    def __init__(self, db: SqliteDatabase) -> None:
+    def __init__(self, db: SqliteDatabase, durable: bool) -> None:
         self._db = db
+        self._durable = durable
 
     async def __aenter__(self) -> Transaction:
         db = self._db
         await db.writer_turn.acquire()
         try:
+            db.synchronize(self._durable)
             deadline = 0.0
             pause = 0.001
             while True:
@@ -183,6 +185,7 @@ class SqliteDatabase:
         """
         self.path = str(path)
         self._durable = durable
+        self._synchronous = True
         self._cache_kib = cache_kib
         self._attached = False
         self.writer_turn = asyncio.Lock()
@@ -235,9 +238,15 @@ class SqliteDatabase:
         async with self.snapshot() as tx:
             return await tx.fetch_one(sql, **params)
 
-    def transaction(self) -> _Write:
-        """A durable write transaction."""
-        return _Write(self)
+    def transaction(self, *, durable: bool = True) -> _Write:
+        """A write transaction."""
+        return _Write(self, durable)
+
+    def synchronize(self, durable: bool) -> None:
+        """Whether the next commit waits for the disk: synchronous=FULL or NORMAL (https://sqlite.org/pragma.html#pragma_synchronous)."""
+        if self._durable and durable != self._synchronous:
+            self.writer.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+            self._synchronous = durable
 
     def snapshot(self) -> _Read:
         """A read-only view of one committed moment."""

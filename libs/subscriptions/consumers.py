@@ -6,16 +6,16 @@ from collections.abc import Sequence
 
 from google.protobuf.message import Message
 
-from libs.db.database import Database, Transaction
+from libs.db.database import Database, Reader, Transaction
 from libs.eventstore.model import Projection, Recorded
 from libs.eventstore.personal import Keyring, marks
 
 from .model import Parked, Reactor
 
 
-async def read_checkpoint(tx: Transaction, subscription: str, source: str) -> int | None:
+async def read_checkpoint(reader: Reader, subscription: str, source: str) -> int | None:
     """How far a subscription is in a source."""
-    row = await tx.fetch_one(
+    row = await reader.fetch_one(
         "SELECT position FROM checkpoints WHERE subscription = :subscription AND source = :source",
         subscription=subscription, source=source,
     )
@@ -41,8 +41,7 @@ class _InDatabase:
         self.database = database
 
     async def checkpoint(self, source: str) -> int | None:
-        async with self.database.snapshot() as tx:
-            return await read_checkpoint(tx, self.name, source)
+        return await read_checkpoint(self.database, self.name, source)
 
     async def park(self, source: str, event: Recorded, reason: str) -> None:
         async with self.database.transaction() as tx:
@@ -59,12 +58,11 @@ class _InDatabase:
                 await write_checkpoint(tx, self.name, source, event.position)
 
     async def parked(self, source: str) -> dict[str, Parked]:
-        async with self.database.snapshot() as tx:
-            rows = await tx.fetch(
-                "SELECT stream, position, retry FROM parked WHERE subscription = :subscription AND source = :source",
-                subscription=self.name, source=source,
-            )
-            return {row["stream"]: Parked(row["position"], bool(row["retry"])) for row in rows}
+        rows = await self.database.fetch(
+            "SELECT stream, position, retry FROM parked WHERE subscription = :subscription AND source = :source",
+            subscription=self.name, source=source,
+        )
+        return {row["stream"]: Parked(row["position"], bool(row["retry"])) for row in rows}
 
     async def _forget(self, tx: Transaction, source: str, stream: str) -> None:
         await tx.execute(
@@ -87,8 +85,8 @@ class ProjectionConsumer(_InDatabase):
         return 0
 
     async def take(self, source: str, events: Sequence[Recorded], position: int) -> None:
-        """Apply the events past the checkpoint."""
-        async with self.database.transaction() as tx:
+        """Apply the events past the checkpoint; not durable by itself, since what a power cut takes is applied again."""
+        async with self.database.transaction(durable=False) as tx:
             done = await read_checkpoint(tx, self.name, source) or 0
             for event in events:
                 if event.position > done:

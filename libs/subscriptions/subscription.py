@@ -14,6 +14,7 @@ from .model import Consumer
 
 BATCH = 200
 RETRIES = 5
+UNSAVED_POSITIONS = 1_000
 FIRST_PAUSE_SECONDS = 0.05
 POLL_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 5.0
@@ -31,6 +32,7 @@ class Subscription:
         self.batch = batch
         self.retries = retries
         self.position = -1
+        self._saved = -1
         self._parked: set[str] = set()
         self._moved = asyncio.Condition()
         self._lag = metrics.SUBSCRIPTION_LAG.labels(subscription=consumer.name)
@@ -43,7 +45,7 @@ class Subscription:
         if position is None:
             position = await self.consumer.start(source, await self.log.head())
             await self.consumer.take(source, (), position)
-        self.position = position
+        self.position = self._saved = position
         self._parked = set(await self.consumer.parked(source))
         self._parked_gauge.set(len(self._parked))
 
@@ -89,7 +91,10 @@ class Subscription:
         wanted = [event for event in events if self._wants(event)]
         last = events[-1].position
         try:
-            await self.consumer.take(self.log.name, wanted, last)
+            # A batch that holds nothing for the consumer costs no transaction: reading it again after a restart changes nothing.
+            if wanted or last - self._saved >= UNSAVED_POSITIONS:
+                await self.consumer.take(self.log.name, wanted, last)
+                self._saved = last
         except Exception as error:
             if is_passing(error):
                 raise
@@ -97,6 +102,7 @@ class Subscription:
             for event in wanted:
                 await self._take_alone(event)
             await self.consumer.take(self.log.name, (), last)
+            self._saved = last
         await self._arrive(last)
         self._lag.set(max(0, await self.log.head() - last) if len(events) == self.batch else 0)
         return len(events)

@@ -108,7 +108,7 @@ class Indexing:
         """Write into a given index."""
         changes: dict[str, Document | Removal] = {}
         if events:
-            async with self._database.transaction() as tx:
+            async with self._database.transaction(durable=False) as tx:
                 for event in events:
                     for change in await _changes(event, tx):
                         changes[change.id] = change
