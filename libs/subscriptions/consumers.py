@@ -36,6 +36,8 @@ async def write_checkpoint(tx: Transaction, subscription: str, source: str, posi
 class _InDatabase:
     """Checkpoint and parked streams in the tables of libs/eventstore/schema.sql."""
 
+    linger_seconds = 0.0
+
     def __init__(self, name: str, database: Database) -> None:
         self.name = name
         self.database = database

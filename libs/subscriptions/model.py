@@ -35,6 +35,8 @@ class Consumer(Protocol):
 
     name: str
     handles: tuple[type[Message], ...] | None
+    linger_seconds: float
+    """How long events gather between two takings; 0 takes them as they come. For consumers whose taking costs much at any size."""
 
     async def checkpoint(self, source: str, /) -> int | None:
         """The position it has taken; None when it has never run."""

@@ -71,7 +71,10 @@ class Subscription:
             if told:
                 _log.warning("subscription goes on", subscription=self.consumer.name)
                 pause, told = POLL_SECONDS, ""
-            if not moved:
+            if moved:
+                if self.consumer.linger_seconds:
+                    await asyncio.sleep(self.consumer.linger_seconds)
+            else:
                 try:
                     async with asyncio.timeout(POLL_SECONDS):
                         await waker.wait()

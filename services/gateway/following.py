@@ -15,6 +15,8 @@ _log = logs.get_logger(__name__)
 class FromNow:
     """A consumer whose effect dies with the process, so that its checkpoint may too: every start begins at the log's head."""
 
+    linger_seconds = 0.0
+
     def __init__(self, name: str, handles: tuple[type[Message], ...], take: Callable[[Recorded], Awaitable[None]]) -> None:
         """Call `take` for each event; one that fails is logged and passed, since pages find the truth when they next ask."""
         self.name = name
