@@ -28,6 +28,7 @@ from babel.numbers import format_compact_decimal, format_decimal, format_percent
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from .navigation import N_
 from .views import Fragment, Page, PersonRef, Shell
 
 HERE = Path(__file__).parent
@@ -41,18 +42,33 @@ COMPACT_FROM = 10_000
 _ONE_CHARACTER = ("CJK", "HIRAGANA", "KATAKANA", "HANGUL")
 
 
+EMOJI = (
+    ("👍", N_("Thumbs up")),
+    ("❤️", N_("Heart")),
+    ("🎉", N_("Hooray")),
+    ("💡", N_("Good idea")),
+    ("👏", N_("Applause")),
+    ("😄", N_("Smile")),
+    ("🤔", N_("Thinking")),
+    ("👀", N_("Looking")),
+    ("🙏", N_("Thank you")),
+    ("✅", N_("Done")),
+)
+
+
 class Reader:
     """Who a page is being rendered for: language, zone, token and the present."""
 
-    __slots__ = ("csrf_token", "locale", "now", "path", "translations", "zone")
+    __slots__ = ("form_fields", "locale", "now", "translations", "zone")
 
     def __init__(self, shell: Shell) -> None:
         viewer = shell.viewer
         self.locale = _locale(viewer.locale if viewer else shell.locale)
         self.zone = _zone(viewer.time_zone if viewer else "UTC")
         self.translations = translations(viewer.locale if viewer else shell.locale)
-        self.csrf_token = shell.csrf_token
-        self.path = shell.path
+        self.form_fields = Markup(
+            '<input type="hidden" name="csrf_token" value="{}"><input type="hidden" name="return_to" value="{}">'
+        ).format(shell.csrf_token, shell.path)
         self.now = shell.now or datetime.now(UTC)
 
 
@@ -115,7 +131,12 @@ def _ngettext(one: str, many: str, count: int) -> str:
 def full_time(moment: datetime) -> str:
     """Date and time with the zone, in the reader's language and zone."""
     reader = _reader.get()
-    return format_datetime(moment, "full", tzinfo=reader.zone, locale=reader.locale)
+    return _full_time(moment, reader.locale, reader.zone)
+
+
+@lru_cache(maxsize=4096)
+def _full_time(moment: datetime, locale: Locale, zone: ZoneInfo) -> str:
+    return format_datetime(moment, "full", tzinfo=zone, locale=locale)
 
 
 def _short_time(moment: datetime) -> str:
@@ -138,9 +159,9 @@ def _short_time(moment: datetime) -> str:
 
 def ago(moment: datetime) -> Markup:
     """A time as short as it can be said ("12 min", "9:12", "yesterday", "3 Oct"), the full one on hover."""
-    return Markup('<time datetime="{}" title="{}">{}</time>').format(
-        moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"), full_time(moment), _short_time(moment)
-    )
+    stamp = moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    full, short = escape(full_time(moment)), escape(_short_time(moment))
+    return Markup(f'<time datetime="{stamp}" title="{full}">{short}</time>')  # noqa: S704 - both are escaped
 
 
 def day(value: date | datetime) -> Markup:
@@ -159,7 +180,11 @@ def local_clock(zone: str) -> str:
 
 def number(value: float) -> str:
     """A number with the reader's separators, shortened where only its size matters."""
-    locale = _reader.get().locale
+    return _number(value, _reader.get().locale)
+
+
+@lru_cache(maxsize=4096)
+def _number(value: float, locale: Locale) -> str:
     if value >= COMPACT_FROM:
         return format_compact_decimal(value, locale=locale, fraction_digits=0)
     return format_decimal(value, locale=locale)
@@ -182,6 +207,7 @@ def file_size(size_bytes: int) -> str:
     return f"{exact(max(1, round(size_bytes / 1000)))} kB"
 
 
+@lru_cache(maxsize=4096)
 def initials(name: str) -> str:
     """One or two characters that stand for a name in any script."""
     words = [word for word in name.replace("-", " ").split() if word[0].isalpha()]
@@ -192,6 +218,7 @@ def initials(name: str) -> str:
     return (words[0][0] + (words[-1][0] if len(words) > 1 else "")).upper()
 
 
+@lru_cache(maxsize=4096)
 def hue(identifier: str) -> int:
     """The colour class of a person or community: the same everywhere, told from the id."""
     return zlib.crc32(identifier.encode()) % HUES
@@ -207,10 +234,19 @@ def language_name(tag: str) -> str:
 
 def csrf() -> Markup:
     """The hidden fields of every form that writes: the CSRF token and where to come back to."""
-    reader = _reader.get()
-    return Markup('<input type="hidden" name="csrf_token" value="{}"><input type="hidden" name="return_to" value="{}">').format(
-        reader.csrf_token, reader.path
-    )
+    return _reader.get().form_fields
+
+
+def emoji_buttons() -> Markup:
+    """The buttons under a post with which one reacts; other emoji come from the API."""
+    return _emoji_buttons(_reader.get().translations)
+
+
+@lru_cache(maxsize=16)
+def _emoji_buttons(catalogue: catalogues.NullTranslations) -> Markup:
+    button = Markup('<button name="emoji" value="{}" title="{}" aria-label="{}"><span class="emoji" aria-hidden="true">{}</span></button>')
+    labels = ((emoji, catalogue.gettext(label)) for emoji, label in EMOJI)
+    return Markup("").join(button.format(emoji, label, label, emoji) for emoji, label in labels)
 
 
 def address(path: str, **fields: str | None) -> str:
@@ -242,6 +278,7 @@ class Renderer:
     def __init__(self, assets: Path = HERE / "assets" / "dist", *, auto_reload: bool = False) -> None:
         self._manifest = _json(assets / "manifest.json")
         self._icons = _json(assets / "icons.json")
+        self._drawn: dict[tuple[str, str], Markup] = {}
         self._environment = Environment(
             loader=FileSystemLoader(HERE / "templates"),
             autoescape=True,
@@ -260,6 +297,7 @@ class Renderer:
             asset=self.asset,
             csrf=csrf,
             day=day,
+            emoji_buttons=emoji_buttons,
             icon=self.icon,
             local_clock=local_clock,
             names=names,
@@ -281,9 +319,13 @@ class Renderer:
 
     def icon(self, name: str, label: str = "") -> Markup:
         """An icon, drawn in place; decoration unless it has a label."""
-        inside = Markup(self._icons.get(name, "<!-- no such icon -->"))  # noqa: S704 - from our own build
-        told = Markup('role="img" aria-label="{}"').format(label) if label else Markup('aria-hidden="true"')
-        return Markup('<svg class="icon" viewBox="0 0 24 24" {}>{}</svg>').format(told, inside)
+        drawn = self._drawn.get((name, label))
+        if drawn is None:
+            told = Markup('role="img" aria-label="{}"').format(label) if label else Markup('aria-hidden="true"')
+            inside = Markup(self._icons.get(name, "<!-- no such icon -->"))  # noqa: S704 - from our own build
+            drawn = Markup('<svg class="icon" viewBox="0 0 24 24" {}>{}</svg>').format(told, inside)
+            self._drawn[name, label] = drawn
+        return drawn
 
     def render(self, view: Page | Fragment) -> str:
         """The HTML of a page or fragment, in the language and zone of its reader."""

@@ -91,3 +91,14 @@ def test_initials_stand_for_names_in_any_script(name: str, expected: str) -> Non
 def test_reading_the_pages_needs_no_built_assets(tmp_path: Path) -> None:
     html = Renderer(tmp_path).render(samples.v.SignInPage(shell=samples.plain("/sign-in")))
     assert '<form class="stack" method="post" action="/sign-in">' in html
+
+
+def test_each_reader_is_spoken_to_in_their_own_language() -> None:
+    made = dict(samples.pages())
+    english, german, again = (RENDERER.render(made[name]()) for name in ("home", "home-german", "home"))
+    assert english == again
+    assert "Thumbs up" in english
+    assert "Thumbs up" not in german
+    assert "Daumen hoch" in german
+    assert '<html lang="de" dir="ltr"' in german
+    assert 'dir="rtl"' in RENDERER.render(made["home-rtl"]())
