@@ -11,6 +11,7 @@ from libs.runtime.service import Assembly, Context, Follows, Service
 from libs.telemetry import logs
 from watercooler.identity.v1 import events_pb2 as events
 
+from .api.posts import encoded_posts
 from .app import create_app, create_gateway
 from .following import FromNow
 from .idempotency import KEEP
@@ -37,6 +38,8 @@ def assemble(context: Context) -> Assembly:
         assert isinstance(data, _ACCOUNT_EVENTS)
         gateway.accounts.forget(data.person_id)
         gateway.sessions.forget_person(data.person_id)
+        if isinstance(data, events.PersonErased):
+            encoded_posts.clear()
         if isinstance(data, _GONE):
             gateway.live.close_person(data.person_id)
         if isinstance(data, events.AccessTokenRevoked):

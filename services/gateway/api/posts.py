@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
+import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from watercooler.common.v1 import audience_pb2, blob_pb2
@@ -13,7 +14,7 @@ from ..http import gateway
 from ..problems import Refusal
 from . import models
 from .models import BlobId, Body, Emoji, Id, Language, Page, PageSize, PageToken
-from .operations import Answer, Call, Input, operation, time_of
+from .operations import Answer, Call, Input, Output, operation, time_of
 from .people import require_image
 
 
@@ -273,47 +274,82 @@ class PersonFeedQuery(FeedQuery, frozen=True, kw_only=True):
     include_replies: bool = False
 
 
-async def _timeline(call: Call, kind: feed.TimelineKind.ValueType, query: FeedQuery, subject: str = "") -> models.PostList:
+class EncodedPostList(Output, frozen=True, kw_only=True):
+    """What PostList is in JSON, of posts that are JSON already."""
+
+    posts: list[msgspec.Raw]
+    next_page_token: str
+
+
+class EncodedPosts:
+    """Posts as JSON, by the very message they are of: a busy timeline's posts are written out once, not for each reader."""
+
+    def __init__(self) -> None:
+        """Empty."""
+        self._held: dict[bytes, msgspec.Raw] = {}
+
+    def encode(self, message: feed.Post, most: int) -> msgspec.Raw:
+        """The JSON of a post; at most `most` are kept."""
+        key = message.SerializeToString()
+        held = self._held.get(key)
+        if held is None:
+            held = msgspec.Raw(msgspec.json.encode(models.post(message)))
+            if most:
+                if len(self._held) >= most:  # the one that came first goes first
+                    del self._held[next(iter(self._held))]
+                self._held[key] = held
+        return held
+
+    def clear(self) -> None:
+        """Forget all, as when somebody was erased."""
+        self._held.clear()
+
+
+encoded_posts = EncodedPosts()
+
+
+async def _timeline(call: Call, kind: feed.TimelineKind.ValueType, query: FeedQuery, subject: str = "") -> EncodedPostList:
     request = feed.ListTimelineRequest(
         kind=kind, subject=subject, page_size=query.page_size, page_token=query.page_token, only_attachments=query.only_attachments,
         include_replies=isinstance(query, PersonFeedQuery) and query.include_replies,
     )
     found = await call.clients.feed.ListTimeline(request)
-    return models.PostList(posts=[models.post(each) for each in found.posts], next_page_token=found.next_page_token)
+    most = call.gateway.context.settings.cache_rendered_posts
+    return EncodedPostList(posts=[encoded_posts.encode(each, most) for each in found.posts], next_page_token=found.next_page_token)
 
 
 @operation("GET", "/feeds/home", "Read the home timeline", tag="feeds", query=FeedQuery, answer=models.PostList)
-async def home_feed(call: Call, query: FeedQuery) -> models.PostList:
+async def home_feed(call: Call, query: FeedQuery) -> EncodedPostList:
     """What the people, communities and tags that one follows have brought, newest first."""
     return await _timeline(call, feed.TIMELINE_KIND_HOME, query)
 
 
 @operation("GET", "/feeds/company", "Read the company's timeline", tag="feeds", query=FeedQuery, answer=models.PostList)
-async def company_feed(call: Call, query: FeedQuery) -> models.PostList:
+async def company_feed(call: Call, query: FeedQuery) -> EncodedPostList:
     """Everything that is for everyone or in an open community."""
     return await _timeline(call, feed.TIMELINE_KIND_COMPANY, query)
 
 
 @operation("GET", "/feeds/saved", "Read what one saved", tag="feeds", query=FeedQuery, answer=models.PostList)
-async def saved_feed(call: Call, query: FeedQuery) -> models.PostList:
+async def saved_feed(call: Call, query: FeedQuery) -> EncodedPostList:
     """Saved last first."""
     return await _timeline(call, feed.TIMELINE_KIND_SAVED, query)
 
 
 @operation("GET", "/feeds/communities/{community_id}", "Read a community's posts", tag="feeds", query=FeedQuery, answer=models.PostList)
-async def community_feed(call: Call, query: FeedQuery) -> models.PostList:
+async def community_feed(call: Call, query: FeedQuery) -> EncodedPostList:
     """Of a community one may read."""
     return await _timeline(call, feed.TIMELINE_KIND_COMMUNITY, query, call.id("community_id"))
 
 
 @operation("GET", "/feeds/people/{person_id}", "Read a person's posts", tag="feeds", query=PersonFeedQuery, answer=models.PostList)
-async def person_feed(call: Call, query: PersonFeedQuery) -> models.PostList:
+async def person_feed(call: Call, query: PersonFeedQuery) -> EncodedPostList:
     """Those one may see."""
     return await _timeline(call, feed.TIMELINE_KIND_PERSON, query, call.id("person_id"))
 
 
 @operation("GET", "/feeds/tags/{tag}", "Read the posts with a tag", tag="feeds", query=FeedQuery, answer=models.PostList)
-async def tag_feed(call: Call, query: FeedQuery) -> models.PostList:
+async def tag_feed(call: Call, query: FeedQuery) -> EncodedPostList:
     """Those one may see."""
     return await _timeline(call, feed.TIMELINE_KIND_TAG, query, call.text("tag", 100))
 
