@@ -29,8 +29,8 @@ SERVICE = Service(
         "post": post, "response": response, "follow": follow, "community": community, "membership": membership, "inbox": inbox,
         "author": author,
     },
-    projections=(Posts(), Responses(), FollowLists(), Communities(), Timelines(), Notifications()),
-    subscribed=(Follows("identity", People()), Follows("identity", Groups()), Follows("feed", Activity())),
+    projections=(Posts(), Responses(), FollowLists(), Communities(), Timelines(), Notifications(), Activity()),
+    subscribed=(Follows("identity", People()), Follows("identity", Groups())),
     follows=("identity",),
     assemble=assemble,
 )

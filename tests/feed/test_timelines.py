@@ -172,7 +172,7 @@ def _body(tags: set[str]) -> str:
 
 
 @pytest.mark.parametrize(("broad", "kept"), [(200, 300), (2, 4), (1, 2), (3, 1)])
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 @forall(steps=steps)
 def test_home_equals_the_naive_model(broad: int, kept: int, steps: list[tuple[Any, ...]]) -> None:
     async def run() -> None:

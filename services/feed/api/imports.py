@@ -207,7 +207,8 @@ class ImportCalls(PostCalls, CommunityCalls):
             mentioned_ids, tags = await references(tx, record.body)
         command = commands.PublishPost(
             post_id=id_at(_order(published, batch.ticks.get(record.external_id, 0), parent_id)), author_id=author_id, body=record.body,
-            language=record.language, audience=audience, parent_id=parent_id, root_id=root_id, mentioned_ids=mentioned_ids, tags=tags, attachments=tuple(record.attachments),
+            language=record.language, audience=audience, parent_id=parent_id, root_id=root_id, mentioned_ids=mentioned_ids, tags=tags,
+            attachments=tuple(record.attachments),
             now=published, external_id=external_id,
         )
         result.id = command.post_id

@@ -23,7 +23,7 @@ from watercooler.feed.v1.events_pb2 import (
 from ..access import scope_of
 
 # Above so many subscribers a source is broad: writing each an entry would cost its author more than the merge costs its readers.
-BROAD_SUBSCRIBERS = 200
+BROAD_SUBSCRIBERS = 100
 # Entries kept per reader and source group before the oldest are left to the merge at read.
 KEPT_ENTRIES = 300
 

@@ -1,7 +1,7 @@
 """Timelines: candidates by source, newest first, then the posts among them that the caller may see."""
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from libs.db.database import Transaction, in_list
 from libs.rpc.auth import Caller
@@ -69,20 +69,47 @@ def home(reader_id: str) -> Candidates:
             """,
             reader_id=reader_id,
         )
-        sources = [row["value"] for row in state if row["broad"]]
         floor = next((row["value"] for row in state if not row["broad"]), "")
-        if floor and (len(ids) < limit or ids[-1] < floor):
-            rows = await tx.fetch("SELECT source FROM subscriptions WHERE reader_id = :reader_id", reader_id=reader_id)
-            sources = [f"person:{reader_id}", f"named:{reader_id}", *(row["source"] for row in rows)]
-        if sources:
-            ids = sorted({*ids, *await _merge(tx, sources, before, limit)}, reverse=True)[:limit]
+        below = bool(floor) and (len(ids) < limit or ids[-1] < floor)
+        if below or any(row["broad"] for row in state):
+            heads = await _heads(tx, reader_id, before, narrow_too=below)
+            ids = sorted({*ids, *await _merge(tx, heads, ids, before, limit)}, reverse=True)[:limit]
         return [(post_id, post_id) for post_id in ids]
 
     return candidates
 
 
-async def _merge(tx: Transaction, sources: Sequence[str], before: str, limit: int) -> set[str]:
-    """The newest of each of the sources."""
+async def _heads(tx: Transaction, reader_id: str, before: str, *, narrow_too: bool) -> dict[str, str]:
+    """The newest post of each subscribed source: of the broad ones, or of all and of what is the reader's own."""
+    rows = await tx.fetch(
+        """
+        SELECT s.source, (
+            SELECT e.post_id FROM source_entries e
+            WHERE e.source = s.source AND e.post_id < :before
+            ORDER BY e.post_id DESC
+            LIMIT 1
+        ) AS head
+        FROM subscriptions s
+        WHERE s.reader_id = :reader_id AND s.broad >= :broad
+        """,
+        reader_id=reader_id, before=before, broad=0 if narrow_too else 1,
+    )
+    heads = {row["source"]: row["head"] for row in rows if row["head"] is not None}
+    if narrow_too:  # their heads are not worth a query: END lets them into the merge
+        heads |= {f"person:{reader_id}": END, f"named:{reader_id}": END}
+    return heads
+
+
+async def _merge(tx: Transaction, heads: Mapping[str, str], known: Sequence[str], before: str, limit: int) -> set[str]:
+    """The newest of all the sources together, as far as they are newer than the oldest of a full list of `known` ones.
+
+    When a whole page of sources have something newer than a post, that post is not on the page: most sources need not be asked.
+    """
+    newest = sorted((head for head in heads.values() if head != END), reverse=True)
+    low = newest[limit - 1] if len(newest) >= limit else ""
+    if len(known) >= limit:
+        low = max(low, known[-1])
+    sources = [source for source, head in heads.items() if head >= low]
     found: set[str] = set()
     for start in range(0, len(sources), MERGED_SOURCES):
         part = sources[start:start + MERGED_SOURCES]
@@ -92,14 +119,14 @@ async def _merge(tx: Transaction, sources: Sequence[str], before: str, limit: in
             f"""
             SELECT post_id FROM (
                 SELECT post_id FROM source_entries
-                WHERE source = :s{i} AND post_id < :before
+                WHERE source = :s{i} AND post_id < :before AND post_id >= :low
                 ORDER BY post_id DESC
                 LIMIT :limit
             ) AS q{i}
             """
             for i in range(size)
         )
-        rows = await tx.fetch(sql, before=before, limit=limit, **{f"s{i}": source for i, source in enumerate(padded)})
+        rows = await tx.fetch(sql, before=before, low=low, limit=limit, **{f"s{i}": source for i, source in enumerate(padded)})
         found.update(row["post_id"] for row in rows)
     return found
 
