@@ -801,6 +801,8 @@ class AdminInvitePage(Page, frozen=True, kw_only=True):
     form: Form = Form()
     link: str = ""
     invited: PersonRef | None = None
+    # The link is for a new password rather than the first one.
+    is_reset: bool = False
 
 
 class ImportChange(View, frozen=True, kw_only=True):
@@ -869,15 +871,11 @@ class AdminErasurePage(Page, frozen=True, kw_only=True):
 
 
 class ParkedStream(View, frozen=True, kw_only=True):
-    """A stream that a subscription set aside after repeated failure."""
+    """How many streams a subscription set aside after repeated failure; the command line names them and why."""
 
     service: str
     subscription: str
-    stream: str
-    position: int
-    reason: str
-    attempts: int
-    time: datetime
+    count: int
 
 
 class SubscriptionView(View, frozen=True, kw_only=True):
@@ -885,12 +883,11 @@ class SubscriptionView(View, frozen=True, kw_only=True):
 
     service: str
     name: str
-    position: int
     lag: int
 
 
 class AdminOperationPage(Page, frozen=True, kw_only=True):
-    """Parked streams and lag; posts service, subscription, stream and action ("retry") to /admin/operation."""
+    """How many streams are parked, and how far each subscription is behind."""
 
     template: ClassVar[str] = "pages/admin_operation.html"
     nav_key: ClassVar[str] = "admin"

@@ -5,7 +5,6 @@ import asyncio
 import gzip
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from http.cookies import SimpleCookie
 from typing import Any, Final
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
@@ -24,7 +23,7 @@ from .. import http
 from ..http import AnyRequest, Clients, Gateway, Principal, asked, clients, current_person, gateway, principal
 from ..navigation import navigation
 from ..problems import Refusal, refusal_of
-from ..rendering import LOCALES, negotiate
+from ..rendering import LOCALES, negotiate, translations
 from ..site import Rail
 from ..views import Form, Fragment, Notice, Page, Shell, Viewer
 from . import convert
@@ -263,11 +262,11 @@ class Posted:
     values: Mapping[str, list[Any]]
 
     def text(self, name: str, characters: int = TEXT_CHARACTERS) -> str:
-        """A field's text without blanks around it; empty where there is none. A text past the limit is kept to be refused by its service."""
+        """A field's text without blanks around it; empty where there is none."""
         return self.raw(name, characters).strip()
 
     def raw(self, name: str, characters: int = TEXT_CHARACTERS) -> str:
-        """A field's text as typed, line ends as \\n; cut where no service would take it."""
+        """A field's text as typed, with \\n at line ends. Past the limit it is cut one character later, so that its service refuses it."""
         for value in self.values.get(name, ()):
             if isinstance(value, str):
                 return value[: characters + 1].replace("\r\n", "\n").replace("\0", "")
@@ -360,12 +359,10 @@ def query(request: AnyRequest, name: str, characters: int = 200) -> str:
 
 def translated(request: AnyRequest) -> Callable[[str], str]:
     """Texts in the reader's language."""
-    from ..rendering import translations
-
     chosen = look(request)
     return translations(chosen.locale or negotiate(request.headers.get("accept-language", ""))).gettext
 
 
-def cookies_of(header: str) -> dict[str, str]:
-    """The cookies of a header, for requests refused before they were looked at."""
-    return {name: morsel.value for name, morsel in SimpleCookie(header).items()}
+def told(request: AnyRequest, text: str) -> str:
+    """One text in the reader's language."""
+    return translated(request)(text)

@@ -41,7 +41,7 @@ from ..views import (
     TokenView,
 )
 
-ROLES: Final[dict[int, Role]] = {
+ROLES: Final[dict[identity_events.Role.ValueType, Role]] = {
     identity_events.ROLE_EMPLOYEE: "employee", identity_events.ROLE_GUEST: "guest",
     identity_events.ROLE_COMMUNICATIONS: "communications", identity_events.ROLE_LEADER: "leader",
     identity_events.ROLE_ADMINISTRATOR: "administrator",
@@ -78,9 +78,14 @@ def optional_moment(message: Any, name: str) -> datetime | None:
     return moment(getattr(message, name)) if message.HasField(name) else None
 
 
-def photo(blob_id: str) -> str:
+def picture(blob_id: str) -> str:
     """The address of an image."""
-    return f"/media/{blob_id}" if blob_id else ""
+    return f"/media/{blob_id}"
+
+
+def photo(blob_id: str) -> str:
+    """The address of a person's photo, small and square; empty where there is none."""
+    return f"/media/{blob_id}?size=thumbnail" if blob_id else ""
 
 
 # --- people -----------------------------------------------------------------------------------------------------------
@@ -213,7 +218,7 @@ def post(
         body_html=rendered(found.body, mentions), publish_time=moment(found.publish_time), language=found.language,
         edit_time=optional_moment(found, "edit_time"),
         images=[
-            ImageView(url=photo(each.blob_id), description=each.description, width=each.width, height=each.height)
+            ImageView(url=picture(each.blob_id), description=each.description, width=each.width, height=each.height)
             for each in found.attachments if each.media_type.startswith("image/")
         ],
         reactions=[ReactionView(emoji=each.emoji, count=each.count, is_mine=each.mine) for each in found.reactions if each.count],

@@ -10,7 +10,7 @@ from .. import http
 from ..http import AnyRequest, asked, clients, gateway, principal
 from ..problems import Refusal
 from ..views import Form, InvitationPage, PasswordForgottenPage, PasswordResetPage, SetupPage, SignInPage
-from .common import as_gateway, bad, get, go, organization_name, post, posted, problems, query, render, shell, translated
+from .common import as_gateway, bad, get, go, organization_name, post, posted, problems, query, render, shell, told
 
 
 @get("/setup", is_open=True)
@@ -37,7 +37,7 @@ async def set_up(request: AnyRequest) -> Response[bytes]:
         return render(request, SetupPage(shell=await shell(request), form=again), found.status)
     gateway(request).site.set_organization_name(made.organization.name)
     session = await http.sign_in(request, made.administrator.person_id)
-    welcome = translated(request)("Welcome. Invite people, or import the directory, under Administration.")
+    welcome = told(request, "Welcome. Invite people, or import the directory, under Administration.")
     return go(request, "/", welcome, cookies=[session])
 
 
@@ -111,7 +111,7 @@ async def reset(request: AnyRequest) -> Response[bytes]:
     """Set the password, end the person's sessions and begin one here."""
     form = await posted(request)
     if form.raw("password") != form.raw("password_again"):
-        found = bad("password_again", translated(request)("The two are not the same."))
+        found = bad("password_again", told(request, "The two are not the same."))
         return await _reset_page(request, found.form({}), found.status)
     change = identity.ResetPasswordRequest(secret=str(request.path_params["secret"]), password=form.raw("password"))
     try:
@@ -122,7 +122,7 @@ async def reset(request: AnyRequest) -> Response[bytes]:
         except Refusal:
             return await _reset_page(request, Form())
         return await _reset_page(request, found.form({}), found.status)
-    return await _begin(request, person.person_id, translated(request)("Your new password is set. Your other devices are signed out."))
+    return await _begin(request, person.person_id, told(request, "Your new password is set. Your other devices are signed out."))
 
 
 async def _begin(request: AnyRequest, person_id: str, notice: str) -> Response[bytes]:
@@ -167,7 +167,7 @@ async def accept_invitation(request: AnyRequest) -> Response[bytes]:
     """Set the first password and begin a session."""
     form = await posted(request)
     if form.raw("password") != form.raw("password_again"):
-        found = bad("password_again", translated(request)("The two are not the same."))
+        found = bad("password_again", told(request, "The two are not the same."))
         return await _invitation_page(request, found.form({}), found.status)
     accept = identity.AcceptInvitationRequest(secret=str(request.path_params["secret"]), password=form.raw("password"))
     try:
@@ -178,4 +178,4 @@ async def accept_invitation(request: AnyRequest) -> Response[bytes]:
         except Refusal:
             return await _invitation_page(request, None)
         return await _invitation_page(request, found.form({}), found.status)
-    return await _begin(request, person.person_id, translated(request)("Welcome. A photo and a few words about you help others find you."))
+    return await _begin(request, person.person_id, told(request, "Welcome. A photo and a few words about you help others find you."))

@@ -11,7 +11,6 @@ from litestar import Response
 from litestar.datastructures import UploadFile
 from markupsafe import Markup, escape
 
-from libs.blobs import images
 from libs.rpc.errors import RpcError
 from libs.text.ids import new_id
 from watercooler.common.v1.audience_pb2 import Audience, Everyone, People
@@ -19,7 +18,7 @@ from watercooler.common.v1.blob_pb2 import Attachment
 from watercooler.feed.v1 import feed_service_pb2 as feed
 from watercooler.identity.v1 import identity_service_pb2 as identity
 
-from .. import http
+from .. import files, http
 from ..http import AnyRequest, clients, current_person, gateway
 from ..problems import Refusal
 from ..rendering import address, language_name
@@ -67,6 +66,7 @@ from .common import (
     render,
     return_path,
     shell,
+    told,
     translated,
     wants_fragment,
 )
@@ -281,16 +281,12 @@ async def store_image(request: AnyRequest, upload: UploadFile, description: str)
     """An uploaded image, checked and kept.
 
     Raises:
-        images.ImageRefused: it cannot be used; the text says why.
+        Refusal: it cannot be used; the text says why.
     """
-    parts = gateway(request)
-    settings = parts.context.settings
-    content = await upload.read()
-    prepared = await images.prepare_aside(content, bytes_max=settings.image_bytes_max, pixels_max=settings.image_pixels_max)
-    shown = prepared.display
-    ref = await parts.blobs.put(shown.content, shown.media_type, limit_bytes=max(len(shown.content), settings.image_bytes_max))
+    content = await upload.read(gateway(request).context.settings.image_bytes_max + 1)
+    ref, width, height = await files.store_image(request, content)
     return Attachment(
-        blob_id=ref.id, media_type=ref.media_type, description=description, width=shown.width, height=shown.height, size_bytes=ref.size
+        blob_id=ref.id, media_type=ref.media_type, description=description, width=width, height=height, size_bytes=ref.size
     )
 
 
@@ -300,12 +296,14 @@ async def _read_image(request: AnyRequest, form: Posted) -> list[Attachment] | P
         return []
     description = form.text("image_description", 2_000)
     if not description:
-        problem = bad("image_description", translated(request)("Say in a few words what the image shows."))
-        return Problems(problem.status, {**problem.errors, "image": translated(request)("Please choose the image again.")})
+        problem = bad("image_description", told(request, "Say in a few words what the image shows."))
+        return Problems(problem.status, {**problem.errors, "image": told(request, "Please choose the image again.")})
     try:
         return [await store_image(request, upload, description)]
-    except images.ImageRefused as error:
-        return bad("image", str(error))
+    except Refusal as error:
+        if error.status not in (400, 413):
+            raise
+        return bad("image", error.detail)
 
 
 @post("/posts")
@@ -324,7 +322,7 @@ async def publish(request: AnyRequest) -> Response[bytes]:
         shown = (await post_views(request, [made]))[0]
         return render(request, PostFragment(shell=fragment_shell(request), post=shown))
     back = return_path(request, form)
-    return go(request, f"/posts/{made.post_id}" if back.startswith("/compose") else back, translated(request)("Posted."))
+    return go(request, f"/posts/{made.post_id}" if back.startswith("/compose") else back, told(request, "Posted."))
 
 
 async def _publish(request: AnyRequest, form: Posted) -> feed.Post | Problems:
@@ -359,7 +357,7 @@ async def reply(request: AnyRequest) -> Response[bytes]:
         return await _thread_page(request, parent, form=found.form(form.kept("body", "language")), status=found.status, reply_to_id=parent)
     if wants_fragment(request):
         return render(request, ReplyFragment(shell=fragment_shell(request), post=(await post_views(request, [made]))[0]))
-    return go(request, f"/posts/{made.root_id}#post-{made.post_id}", translated(request)("Posted."))
+    return go(request, f"/posts/{made.root_id}#post-{made.post_id}", told(request, "Posted."))
 
 
 # --- threads ----------------------------------------------------------------------------------------------------------
@@ -435,9 +433,9 @@ async def save(request: AnyRequest) -> Response[bytes]:
     post_id = path_id(request, "post_id")
     if form.text("save") == "0":
         found = await clients(request).feed.UnsavePost(feed.UnsavePostRequest(post_id=post_id))
-        return await _done(request, form, found, translated(request)("No longer saved."))
+        return await _done(request, form, found, told(request, "No longer saved."))
     found = await clients(request).feed.SavePost(feed.SavePostRequest(post_id=post_id))
-    return await _done(request, form, found, translated(request)("Saved. It waits for you under Saved."))
+    return await _done(request, form, found, told(request, "Saved. It waits for you under Saved."))
 
 
 @post("/posts/{post_id:str}/read")
@@ -474,7 +472,7 @@ async def show_edit(request: AnyRequest) -> Response[bytes]:
     """The text to be changed."""
     found = await _one(request, path_id(request, "post_id"))
     if not found.can_edit:
-        raise Refusal(403, translated(request)("Only the author changes a post."))
+        raise Refusal(403, told(request, "Only the author changes a post."))
     form = Form(values={"body": found.body, "language": found.language, "version": found.etag})
     return await _edit_page(request, found, form)
 
@@ -503,7 +501,7 @@ async def edit(request: AnyRequest) -> Response[bytes]:
             return await _edit_page(request, now, Form(values=typed), conflict=conflict, status=409)
         return await _edit_page(request, before, problem.form(typed), status=problem.status)
     root = found.root_id or found.post_id
-    return go(request, f"/posts/{root}#post-{found.post_id}", translated(request)("Saved."))
+    return go(request, f"/posts/{root}#post-{found.post_id}", told(request, "Saved."))
 
 
 @get("/posts/{post_id:str}/history")
@@ -547,7 +545,7 @@ async def show_delete(request: AnyRequest) -> Response[bytes]:
     """Ask before deleting."""
     around, found = await asyncio.gather(shell(request), _one(request, path_id(request, "post_id")))
     if not found.can_delete:
-        raise Refusal(403, translated(request)("Only the author, a moderator of its community or an administrator deletes a post."))
+        raise Refusal(403, told(request, "Only the author, a moderator of its community or an administrator deletes a post."))
     return render(request, PostDeletePage(shell=around, post=convert.post(found)))
 
 
@@ -558,7 +556,7 @@ async def delete(request: AnyRequest) -> Response[bytes]:
     if wants_fragment(request):
         return nothing(request)
     root = found.root_id if found.root_id and found.root_id != found.post_id else ""
-    return go(request, f"/posts/{root}" if root else "/", translated(request)("Deleted."))
+    return go(request, f"/posts/{root}" if root else "/", told(request, "Deleted."))
 
 
 @post("/tags/{tag:str}/follow")

@@ -1,0 +1,161 @@
+"""Search: results with filters, what is offered as one types, and which result was opened."""
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, time, timedelta
+from typing import Final
+
+from litestar import Response
+
+from libs.rpc.errors import RpcError
+from watercooler.feed.v1 import feed_service_pb2 as feed
+from watercooler.search.v1 import search_service_pb2 as search
+
+from ..http import AnyRequest, clients, current_person
+from ..problems import Refusal
+from ..rendering import address
+from ..views import CommunityRef, Form, Option, PersonRef, SearchPage, SuggestFragment
+from . import convert
+from .common import TOKEN_CHARACTERS, fragment_shell, get, go, problems, query, render, shell, translated
+from .people import find
+
+RESULTS_A_PAGE: Final = 20
+PEOPLE_OFFERED: Final = 6
+COMMUNITIES_OFFERED: Final = 3
+TAGS_OFFERED: Final = 3
+RANK_MAX: Final = 10_000
+KINDS: Final = {"person": search.HIT_KIND_PERSON, "post": search.HIT_KIND_POST, "community": search.HIT_KIND_COMMUNITY}
+NAMES: Final = {number: name for name, number in KINDS.items()}
+FILTERS: Final = ("kind", "author", "community", "after", "before", "tag")
+PLACES: Final = {"person": "/people/", "post": "/posts/", "community": "/communities/"}
+
+
+@get("/search")
+async def results(request: AnyRequest) -> Response[bytes]:
+    """What is found, with filters beside."""
+    text = query(request, "q")
+    values = {name: query(request, name, 100) for name in FILTERS}
+    around = await shell(request)
+    if not text and not any(values.values()):
+        return render(request, SearchPage(shell=around, form=Form(), communities=around.communities))
+    wanted, errors = await _wanted(request, text, values)
+    start = _whole(query(request, "from", 8))
+    status, message = 200, ""
+    found = search.SearchResponse()
+    if not errors:
+        try:
+            found = await clients(request).search.Search(wanted)
+        except RpcError as error:
+            problem = problems(error)
+            status, message = problem.status, problem.message
+    else:
+        status = 422
+    given = {name: value for name, value in values.items() if value}
+    following = ""
+    if found.next_page_token:
+        following = address("/search", q=text, **given, page=found.next_page_token, **{"from": str(start + len(found.hits))})
+    page = SearchPage(
+        shell=around, form=Form(values=values, errors=errors, message=message), query=text, kinds=_kinds(request, text, values, found),
+        communities=around.communities, total=found.total_size, next_url=following,
+        results=[convert.search_result(hit, _open_url(hit, start + at + 1)) for at, hit in enumerate(found.hits)],
+    )
+    return render(request, page, status)
+
+
+def _open_url(hit: search.Hit, rank: int) -> str:
+    return address("/search/open", kind=NAMES.get(hit.kind, "post"), id=hit.id, rank=str(rank))
+
+
+def _whole(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() else 0
+
+
+async def _wanted(request: AnyRequest, text: str, values: dict[str, str]) -> tuple[search.SearchRequest, dict[str, str]]:
+    """The request for what was asked, and what is wrong with the filters."""
+    say = translated(request)
+    errors: dict[str, str] = {}
+    wanted = search.SearchRequest(
+        query=text, kinds=[KINDS[values["kind"]]] if values["kind"] in KINDS else [], community_id=values["community"],
+        tag=values["tag"], page_size=RESULTS_A_PAGE, page_token=query(request, "page", TOKEN_CHARACTERS),
+    )
+    if values["author"]:
+        author = await find(request, values["author"])
+        if author is None:
+            errors["author"] = say("Nobody is found by this name.")
+        else:
+            wanted.author_id = author
+    for name, field in (("after", wanted.after_time), ("before", wanted.before_time)):
+        if not values[name]:
+            continue
+        try:
+            day = datetime.combine(datetime.fromisoformat(values[name]).date(), time.min, UTC)
+            if day.year < 1970:
+                raise ValueError
+        except ValueError:
+            errors[name] = say("Write a day as in 2025-03-31.")
+            continue
+        # Until a day means with that day.
+        field.FromDatetime(day + timedelta(days=1) if name == "before" else day)
+    return wanted, errors
+
+
+def _kinds(request: AnyRequest, text: str, values: dict[str, str], found: search.SearchResponse) -> list[Option]:
+    say = translated(request)
+    counts = {NAMES.get(each.kind, ""): each.count for each in found.counts}
+    others = {name: value for name, value in values.items() if value and name != "kind"}
+    labels = (("", say("Everything")), ("person", say("People")), ("post", say("Posts")), ("community", say("Communities")))
+    return [
+        Option(
+            value=kind, label=label, count=counts.get(kind, 0) if kind else sum(counts.values()), is_chosen=values["kind"] == kind,
+            url=address("/search", q=text, **others, kind=kind),
+        )
+        for kind, label in labels
+    ]
+
+
+@get("/search/suggest")
+async def suggest(request: AnyRequest) -> Response[bytes]:
+    """What is offered while one types: people first, then communities, tags and the whole search."""
+    text = query(request, "q", 100)
+    around = fragment_shell(request)
+    if not text:
+        return render(request, SuggestFragment(shell=around, query=""))
+    services = clients(request)
+    people, communities, tags = await asyncio.gather(
+        services.search.SuggestPeople(search.SuggestPeopleRequest(query=text.removeprefix("@"), page_size=PEOPLE_OFFERED)),
+        services.feed.ListCommunities(feed.ListCommunitiesRequest(query=text, page_size=COMMUNITIES_OFFERED)),
+        services.feed.ListTrendingTags(feed.ListTrendingTagsRequest(page_size=20)),
+    )
+    handles = {each.id: each for each in await _whole_people(request, [hit.id for hit in people.people])}
+    start = text.removeprefix("#").casefold()
+    view = SuggestFragment(
+        shell=around, query=text, people=[handles[hit.id] if hit.id in handles else _named(hit) for hit in people.people],
+        communities=[CommunityRef(id=each.community_id, name=each.name) for each in communities.communities],
+        tags=[each.tag for each in tags.tags if each.tag.startswith(start)][:TAGS_OFFERED],
+    )
+    return render(request, view)
+
+
+def _named(hit: search.Hit) -> PersonRef:
+    return PersonRef(id=hit.id, name=hit.title.text, title=hit.subtitle, photo_url=convert.photo(hit.photo_blob_id))
+
+
+async def _whole_people(request: AnyRequest, ids: list[str]) -> list[PersonRef]:
+    from .people import whole
+
+    return [convert.person(each) for each in await whole(request, ids)]
+
+
+@get("/search/open")
+async def opened(request: AnyRequest) -> Response[bytes]:
+    """Go on to a result, and count at which rank it stood."""
+    kind, found_id, rank = query(request, "kind", 20), query(request, "id", 40), _whole(query(request, "rank", 8))
+    current_person(request)
+    if kind not in PLACES or len(found_id) != 36 or not all(c.isalnum() or c == "-" for c in found_id):
+        raise Refusal(404, "")
+    if 1 <= rank <= RANK_MAX:
+        try:
+            await clients(request).search.RecordClick(search.RecordClickRequest(id=found_id, rank=rank))
+        except RpcError:
+            pass  # a count that is missing keeps nobody from reading
+    return go(request, PLACES[kind] + found_id)
