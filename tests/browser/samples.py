@@ -784,19 +784,11 @@ def pages() -> Iterator[tuple[str, Callable[[], v.Page]]]:
         lambda: v.AdminOperationPage(
             shell=shell("/admin/operation"),
             parked=[
-                v.ParkedStream(
-                    service="search",
-                    subscription="search-from-feed",
-                    stream="post-" + _id(201),
-                    position=48211,
-                    reason="index is read-only",
-                    attempts=5,
-                    time=_ago(hours=3),
-                )
+                v.ParkedStream(service="search", subscription="search-from-feed", count=2)
             ],
             subscriptions=[
-                v.SubscriptionView(service="feed", name="timelines", position=48230, lag=0),
-                v.SubscriptionView(service="search", name="search-from-feed", position=48211, lag=19),
+                v.SubscriptionView(service="feed", name="timelines", lag=0),
+                v.SubscriptionView(service="search", name="search-from-feed", lag=19),
             ],
             version="0.1",
         ),

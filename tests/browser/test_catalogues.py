@@ -12,14 +12,14 @@ from babel.messages.pofile import read_po
 from services.gateway.rendering import HERE, LOCALES, Renderer, initials, negotiate
 from tests.browser import samples
 
-KEYWORDS = {"_": None, "gettext": None, "ngettext": (1, 2), "N_": None, "_gettext": None, "_ngettext": (1, 2)}
+KEYWORDS = {"_": None, "gettext": None, "ngettext": (1, 2), "N_": None, "say": None, "told": (2,), "_gettext": None, "_ngettext": (1, 2)}
 RENDERER = Renderer()
 PAGES = [pytest.param(make, id=name) for name, make in samples.pages()]
 
 
 def _said() -> set[str]:
     found: set[str] = set()
-    for folder, method in ((HERE, [("*.py", "python")]), (HERE / "templates", [("**.html", "jinja2")])):
+    for folder, method in ((HERE, [("**.py", "python")]), (HERE / "templates", [("**.html", "jinja2")])):
         for _, _, message, _, _ in extract_from_dir(str(folder), method, {"**.html": {"trimmed": "true", "silent": "false"}}, KEYWORDS):
             found.add(message if isinstance(message, str) else message[0])
     return found
