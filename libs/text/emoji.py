@@ -35,3 +35,21 @@ def _fully_qualified() -> dict[str, str]:
     """Every recommended emoji by its form without variation selectors."""
     qualified = _emoji.STATUS["fully_qualified"]
     return {each.replace(_VARIATION_SELECTOR, ""): each for each, known in _emoji.EMOJI_DATA.items() if known["status"] == qualified}
+
+
+def by_name(name: str) -> str | None:
+    """The emoji that chat programs write as `:name:`, with or without colons; None where none is called so."""
+    return _named().get(name.strip(":").lower())
+
+
+@cache
+def _named() -> dict[str, str]:
+    """Every recommended emoji by its names; a name of its own goes before an alias."""
+    named: dict[str, str] = {}
+    aliases: dict[str, str] = {}
+    for each in _fully_qualified().values():
+        known = _emoji.EMOJI_DATA[each]
+        named[str(known["en"]).strip(":").lower()] = each
+        for alias in known.get("alias", ()):
+            aliases.setdefault(str(alias).strip(":").lower(), each)
+    return aliases | named
