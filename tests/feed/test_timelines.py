@@ -13,12 +13,16 @@ from hypothesis import HealthCheck, settings
 from hypothesis import given as forall
 from hypothesis import strategies as st
 
+from libs.db.sqlite import SqliteDatabase
+from libs.eventstore.model import Metadata, Recorded
+from libs.text.ids import id_at, new_id
 from services.feed.projections import Timelines
 from services.feed.service import SERVICE
 from tests.feed.worlds import CLOSED, EVERYONE, INVALID, MISSING, OPEN, Feed, feed_of, people, refused
 from watercooler.common.v1.audience_pb2 import Audience
 from watercooler.common.v1.blob_pb2 import Attachment
 from watercooler.feed.v1 import feed_service_pb2 as api
+from watercooler.feed.v1.events_pb2 import PersonFollowed, PostDeleted, PostPublished
 
 TAGS = ("red", "blue")
 PEOPLE = 4
@@ -82,7 +86,7 @@ steps = st.lists(st.one_of(
     st.tuples(st.just("join"), st.integers(1, PEOPLE - 1), st.sampled_from(["open", "closed"])),
     st.tuples(st.just("leave"), st.integers(1, PEOPLE - 1), st.sampled_from(["open", "closed"])),
     st.tuples(st.just("delete"), st.integers(0, 30)),
-    st.tuples(st.just("edit"), st.integers(0, 30), st.sets(st.sampled_from(TAGS))),
+    st.tuples(st.just("edit"), st.integers(0, 5), st.sets(st.sampled_from(TAGS))),
 ), min_size=1, max_size=40)
 
 
@@ -216,6 +220,59 @@ async def test_the_work_of_a_post_is_bounded_by_the_limit(tmp_path: Path) -> Non
             assert await feed.timeline(reader) == ["to all of you"]
 
 
+@pytest.mark.parametrize("broad", [1, 2, 200])
+async def test_a_tag_edited_away_takes_the_post_out(tmp_path: Path, broad: int) -> None:
+    async with feed_of(tmp_path, with_limits(broad, 300)) as feed:
+        ann, *readers = [await feed.person(name) for name in ("ann", "bob", "cem")]
+        posts = []
+        for reader in readers:  # the second makes the tag broad where the limit is 1, after the first has entries
+            posts.append(await feed.post(ann, "about #red"))
+            with feed.by(reader):
+                await feed.stub.FollowTag(api.FollowTagRequest(tag="red"))
+        for number, post in enumerate(posts, 1):
+            with feed.by(ann):
+                await feed.stub.EditPost(api.EditPostRequest(post_id=post.post_id, body="about #blue"))
+            for reader in readers:
+                assert await feed.timeline(reader) == ["about #red"] * (2 - number)
+        with feed.by(ann):
+            await feed.stub.EditPost(api.EditPostRequest(post_id=posts[0].post_id, body="about #red again"))
+        for reader in readers:
+            assert await feed.timeline(reader) == ["about #red again"]
+
+
+async def test_a_post_to_very_many_costs_what_a_post_to_many_does(tmp_path: Path) -> None:
+    database = SqliteDatabase(tmp_path / "feed.db", durable=False)
+    await database.install(SERVICE.schema)
+    timelines = Timelines(broad_subscribers=50)
+    steps = 0
+
+    def count() -> int:
+        nonlocal steps
+        steps += 1
+        return 0
+
+    async def take(event: Any) -> int:
+        nonlocal steps
+        async with database.transaction() as tx:
+            database.writer.set_progress_handler(count, 100)
+            steps = 0
+            await timelines.apply(Recorded("", "", 1, 7, 0, event, Metadata("")), tx)
+            database.writer.set_progress_handler(None, 0)
+        return steps
+
+    ann = new_id()
+    cost = {}
+    for followers in range(1, 5_001):
+        await take(PersonFollowed(follower_id=new_id(), person_id=ann))
+        if followers in (50, 51, 5_000):
+            post_id = new_id()
+            published = await take(PostPublished(post_id=post_id, author_id=ann, audience=EVERYONE, tags=["red"]))
+            cost[followers] = published + await take(PostDeleted(post_id=post_id, author_id=ann))
+    await database.close()
+    assert cost[51] < cost[50] / 2, cost
+    assert cost[5_000] <= cost[51] + 1, cost
+
+
 async def test_entries_do_not_grow_without_end(tmp_path: Path) -> None:
     async with feed_of(tmp_path, with_limits(200, 10)) as feed:
         ann, bob = await feed.person("ann"), await feed.person("bob")
@@ -294,8 +351,6 @@ async def test_much_hidden_makes_short_pages_that_go_on(feed: Feed, monkeypatch:
 
 def test_time_orders_ids() -> None:
     """What the timelines rely on: an id made for a later millisecond sorts after one for an earlier."""
-    from libs.text.ids import id_at
-
     start = datetime(2020, 1, 1, tzinfo=UTC)
     ids = [id_at(start + timedelta(milliseconds=number)) for number in range(100)]
     assert ids == sorted(ids)

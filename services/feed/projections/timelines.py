@@ -105,10 +105,12 @@ class Timelines:
 
     async def _fan_out(self, source: str, post_id: str, position: int, tx: Transaction) -> None:
         """Write the post to each subscriber, and trim one of them in turn, so that nobody's entries grow without end."""
+        if not await self._narrow(source, tx):
+            return
         readers = await tx.execute(
             """
             INSERT INTO home_entries (reader_id, post_id, source)
-            SELECT reader_id, :post_id, source FROM subscriptions WHERE source = :source AND broad = 0
+            SELECT reader_id, :post_id, source FROM subscriptions WHERE source = :source
             """,
             source=source, post_id=post_id,
         )
@@ -119,6 +121,12 @@ class Timelines:
             )
             if row is not None:
                 await self._trim(row["reader_id"], tx)
+
+    @staticmethod
+    async def _narrow(source: str, tx: Transaction) -> bool:
+        """Whether somebody subscribes, and not too many."""
+        row = await tx.fetch_one("SELECT broad FROM sources WHERE source = :source", source=source)
+        return row is not None and row["broad"] == 0
 
     async def _trim(self, reader_id: str, tx: Transaction) -> None:
         row = await tx.fetch_one(
@@ -174,18 +182,18 @@ class Timelines:
             [{"reader_id": reader_id, "post_id": deleted.post_id} for reader_id in readers],
         )
 
-    @staticmethod
-    async def _unlist(post_id: str, sources: Iterable[str], tx: Transaction) -> None:
+    async def _unlist(self, post_id: str, sources: Iterable[str], tx: Transaction) -> None:
         for source in sources:
             await tx.execute("DELETE FROM source_entries WHERE source = :source AND post_id = :post_id", source=source, post_id=post_id)
-            await tx.execute(
-                """
-                DELETE FROM home_entries
-                WHERE reader_id IN (SELECT reader_id FROM subscriptions WHERE source = :source AND broad = 0)
-                  AND post_id = :post_id AND source = :source
-                """,
-                source=source, post_id=post_id,
-            )
+            if await self._narrow(source, tx):
+                await tx.execute(
+                    """
+                    DELETE FROM home_entries
+                    WHERE reader_id IN (SELECT reader_id FROM subscriptions WHERE source = :source)
+                      AND post_id = :post_id AND source = :source
+                    """,
+                    source=source, post_id=post_id,
+                )
 
     async def _subscribe(self, reader_id: str, source: str, tx: Transaction) -> None:
         await tx.execute(
