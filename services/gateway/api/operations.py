@@ -285,7 +285,10 @@ def _query_reader(kind: type[Input]) -> Callable[[bytes], Input]:
 
 
 def _is_list(kind: Any) -> bool:
-    return isinstance(msgspec.inspect.type_info(kind), msgspec.inspect.ListType)
+    told = msgspec.inspect.type_info(kind)
+    if isinstance(told, msgspec.inspect.Metadata):
+        told = told.type
+    return isinstance(told, msgspec.inspect.ListType)
 
 
 def _pairs(raw: bytes) -> list[tuple[str, str]]:
