@@ -30,6 +30,10 @@ _ISSUER = "watercooler"
 _ALGORITHMS = ["Ed25519", "EdDSA"]
 
 
+class KeysUnusable(Exception):
+    """A signing key cannot be read; the message names its file."""
+
+
 class Unauthenticated(Exception):
     """No token, or one that is not valid (any more)."""
 
@@ -67,7 +71,11 @@ class Keys:
     """The signing keys of a deployment, in one folder of private JSON Web Keys (RFC 7517), the newest signing."""
 
     def __init__(self, folder: Path) -> None:
-        """Read the folder's keys, or make the first."""
+        """Read the folder's keys, or make the first.
+
+        Raises:
+            KeysUnusable: a file in the folder is no key.
+        """
         self._folder = folder
         self._stamp = -1.0
         self._set = KeySet([])
@@ -85,7 +93,7 @@ class Keys:
         stamp = self._folder.stat().st_mtime
         if stamp == self._stamp:
             return
-        keys = [OKPKey.import_key(json.loads(path.read_text())) for path in sorted(self._folder.glob("*.jwk"))]
+        keys = [_read(path) for path in sorted(self._folder.glob("*.jwk"))]
         self._set = KeySet(list(keys))
         self._signing = keys[-1].kid or ""
         self._stamp = stamp
@@ -103,6 +111,13 @@ class Keys:
         """Every key whose signatures count."""
         self._load()
         return self._set
+
+
+def _read(path: Path) -> OKPKey:
+    try:
+        return OKPKey.import_key(json.loads(path.read_text()))
+    except (ValueError, KeyError, TypeError, JoseError) as error:
+        raise KeysUnusable(f"{path} is damaged: restore it from a backup, or remove it to sign with another key") from error
 
 
 class Tokens:

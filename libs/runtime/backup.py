@@ -10,11 +10,9 @@ from pathlib import Path
 from libs.db.database import UnusableDatabase
 from libs.db.sqlite import SqliteDatabase
 
-from .embedded import FORMAT
+from .embedded import FORMAT, MARK
 from .service import Service
 from .settings import Settings
-
-MARK = "watercooler.json"
 
 
 class BackupError(Exception):
@@ -58,11 +56,16 @@ async def backup(services: Sequence[Service], settings: Settings, target: Path, 
                 for name in ("keys", "blobs", "secret.key", "watercooler.toml"):
                     if (data / name).exists():
                         told(name)
-                        archive.add(data / name, name)
+                        archive.add(data / name, name, filter=_kept)
             part.rename(target)
         finally:
             part.unlink(missing_ok=True)
     return target.stat().st_size
+
+
+def _kept(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
+    """All but uploads under way, which come and go."""
+    return None if entry.name == "blobs/incoming" else entry
 
 
 def restore(settings: Settings, source: Path) -> None:

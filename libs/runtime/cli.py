@@ -19,13 +19,14 @@ from libs.db.sqlite import SqliteDatabase
 from libs.eventstore.codec import UnknownEventType
 from libs.eventstore.model import Rejected
 from libs.eventstore.store import SCHEMA
+from libs.rpc.auth import KeysUnusable
 from libs.rpc.errors import RpcError
 from libs.subscriptions import rebuild as rebuilding
 from libs.subscriptions.cloudevents import to_json
 from libs.telemetry import logs
 
 from . import backup as backups
-from .embedded import AlreadyRunning, Embedded
+from .embedded import MARK, AlreadyRunning, Embedded
 from .service import Service
 from .settings import Settings, SettingsError, load
 from .verify import verify as verify_network
@@ -65,19 +66,34 @@ class App:
         await network.start()
         return network
 
-    def serving(self) -> bool:
-        """Whether a process serves this data folder."""
-        probe = Embedded((), self.settings, "all")
-        try:
-            asyncio.run(_start_and_stop(probe))
-        except AlreadyRunning:
-            return True
-        return False
+    def need_network(self) -> None:
+        """Refuse where the data folder holds no network, rather than make an empty one by looking.
+
+        Raises:
+            click.ClickException: there is none.
+        """
+        if not (self.settings.data / MARK).exists():
+            raise click.ClickException(f"{self.settings.data} holds no network: name its data folder by --data or WATERCOOLER_DATA")
 
 
-async def _start_and_stop(network: Embedded) -> None:
-    await network.start()
-    await network.stop()
+class Anywhere(click.Group):
+    """A group whose own options may stand after the subcommand as well: `watercooler verify --json --data DIR`."""
+
+    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        """Bring --json and --data to the front."""
+        front: list[str] = []
+        rest: list[str] = []
+        left = iter(args)
+        for argument in left:
+            if argument == "--":
+                rest += [argument, *left]
+            elif argument == "--json" or argument.startswith("--data="):
+                front.append(argument)
+            elif argument == "--data":
+                front += [argument, *[value for value in [next(left, None)] if value is not None]]
+            else:
+                rest.append(argument)
+        return super().parse_args(context, front + rest)
 
 
 def run_async(work: Awaitable[T]) -> T:
@@ -90,24 +106,41 @@ def run_async(work: Awaitable[T]) -> T:
         return asyncio.run(awaited())
     except RpcError as error:
         raise click.ClickException(error.details() or str(error)) from error
-    except (UnusableDatabase, AlreadyRunning, DatabaseError, UnknownEventType, Rejected, backups.BackupError, OSError) as error:
+    except SettingsError as error:
+        raise _wrong_settings(error) from error
+    except BrokenPipeError:
+        raise  # whoever read our output has read enough: click ends quietly
+    except (
+        UnusableDatabase, AlreadyRunning, DatabaseError, KeysUnusable, UnknownEventType, Rejected, backups.BackupError, OSError
+    ) as error:
         raise click.ClickException(str(error)) from error
+
+
+def _wrong_settings(error: SettingsError) -> click.ClickException:
+    return click.ClickException("the settings are wrong:\n" + "\n".join(f"  {problem}" for problem in error.problems))
+
+
+def _loaded(**options: Any) -> Settings:
+    try:
+        return load(command_line=options)
+    except SettingsError as error:
+        raise _wrong_settings(error) from error
 
 
 def build(services: Sequence[Service], prepare_sample: Prepare | None = None) -> click.Group:
     """The command line over these services; `prepare_sample` fills a fresh network with the sample organisation."""
 
-    @click.group(context_settings={"help_option_names": ["-h", "--help"]})
+    @click.group(cls=Anywhere, context_settings={"help_option_names": ["-h", "--help"]})
     @click.option("--data", type=click.Path(path_type=Path), default=None, help="The data folder (WATERCOOLER_DATA, else ./var).")
     @click.option("--json", "as_json", is_flag=True, help="Answer in JSON, one object a line.")
     @click.version_option(package_name="watercooler")
     @click.pass_context
     def watercooler(context: click.Context, data: Path | None, as_json: bool) -> None:
-        """Watercooler: the internal social network that your organisation runs itself."""
-        try:
-            settings = load(command_line={"data": data})
-        except SettingsError as error:
-            raise click.ClickException("the settings are wrong:\n" + "\n".join(f"  {p}" for p in error.problems)) from error
+        """Watercooler: the internal social network that your organisation runs itself.
+
+        --data and --json may stand before or after the command.
+        """
+        settings = _loaded(data=data)
         logs.configure(settings.log_format, settings.log_level if context.invoked_subcommand == "run" else "warning")
         context.obj = App(services, settings, as_json, Console())
 
@@ -118,7 +151,7 @@ def build(services: Sequence[Service], prepare_sample: Prepare | None = None) ->
     def run(app: App, port: int | None, sample: bool) -> None:
         """Start the network: every service in this process, data in one folder."""
         if port is not None:
-            app.settings = load(command_line={"data": app.settings.data, "port": port})
+            app.settings = _loaded(data=app.settings.data, port=port)
         run_async(_run(app, prepare_sample if sample else None))
 
     @watercooler.command()
@@ -127,6 +160,7 @@ def build(services: Sequence[Service], prepare_sample: Prepare | None = None) ->
     @click.pass_obj
     def rebuild(app: App, service: str, projection: str | None) -> None:
         """Rebuild the read models of SERVICE, or one PROJECTION, from the log; the network may go on running."""
+        app.need_network()
         run_async(_rebuild(app, _named(app, service), projection))
 
     @watercooler.group()
@@ -141,6 +175,7 @@ def build(services: Sequence[Service], prepare_sample: Prepare | None = None) ->
     @click.pass_obj
     def tail(app: App, service: str, after: int | None, limit: int | None, follow: bool) -> None:
         """Print the events of SERVICE, one a line."""
+        app.need_network()
         run_async(_tail(app, _named(app, service), after, limit, follow))
 
     @events.command()
@@ -149,12 +184,14 @@ def build(services: Sequence[Service], prepare_sample: Prepare | None = None) ->
     @click.pass_obj
     def show(app: App, service: str, what: str) -> None:
         """Print one event by id or position, or every event of a stream."""
+        app.need_network()
         run_async(_show(app, _named(app, service), what))
 
     @watercooler.command()
     @click.pass_obj
     def verify(app: App) -> None:
         """Check that logs have no gaps, streams no holes, and every read model equals its rebuild."""
+        app.need_network()
         if not run_async(_verify(app)):
             sys.exit(1)
 
@@ -185,6 +222,7 @@ def build(services: Sequence[Service], prepare_sample: Prepare | None = None) ->
     @click.pass_obj
     def parked_list(app: App) -> None:
         """Print what is parked and why."""
+        app.need_network()
         run_async(_parked_list(app))
 
     @parked.command()
@@ -192,6 +230,7 @@ def build(services: Sequence[Service], prepare_sample: Prepare | None = None) ->
     @click.pass_obj
     def retry(app: App, stream: str) -> None:
         """Ask the running network to try a parked STREAM again, once its cause is mended."""
+        app.need_network()
         run_async(_parked_retry(app, stream))
 
     return watercooler
@@ -214,8 +253,8 @@ async def _run(app: App, prepare: Prepare | None) -> None:
 
         def ready(port: int) -> None:
             app.say(
-                f"Watercooler is at {app.settings.address} ({time.perf_counter() - started:.1f} s). Stop it by Ctrl+C.",
-                address=app.settings.address, data=str(app.settings.data),
+                f"Watercooler is at {network.settings.address} ({time.perf_counter() - started:.1f} s). Stop it by Ctrl+C.",
+                address=network.settings.address, data=str(app.settings.data),
             )
 
         await network.serve(ready)
@@ -225,13 +264,14 @@ async def _run(app: App, prepare: Prepare | None) -> None:
 
 async def _rebuild(app: App, service: Service, name: str | None) -> None:
     names = [p.name for p in service.projections] + [s.projection.name for s in service.subscribed]
-    network = await app.network(service.name, *service.follows)
+    network = await app.network(service.name, *service.follows, *service.calls, follow="nothing")
     try:
         known = {full.removeprefix(f"{service.name}.") for full in names} | set(names)
-        if name is not None and name not in known:
-            await _rebuild_part(app, service, network, name)
-            return
-        for projection_name in names if name is None else [name]:
+        parts = list(network.assemblies[service.name].rebuilders)
+        if name is not None and name not in known and name not in parts:
+            short = [full.removeprefix(f"{service.name}.") for full in names] + parts
+            raise Rejected(f"{service.name} has no read model {name}: choose from {', '.join(short)}")
+        for projection_name in names if name is None else [name] if name in known else []:
             projection, source, inline = service.projection(projection_name)
             with app.progress() as progress:
                 task = progress.add_task(projection.name, total=None)
@@ -245,6 +285,8 @@ async def _rebuild(app: App, service: Service, name: str | None) -> None:
                 )
                 progress.update(task, completed=count, total=count)
             app.say(f"{projection.name}: {count:,} events", projection=projection.name, events=count)
+        for part in parts if name is None else [name] if name in parts else []:
+            await _rebuild_part(app, service, network, part)
     finally:
         await network.stop()
 
@@ -282,7 +324,7 @@ async def _rebuild_part(app: App, service: Service, network: Embedded, part: str
 
 
 async def _tail(app: App, service: Service, after: int | None, limit: int | None, follow: bool) -> None:
-    network = await app.network(service.name, *service.follows)
+    network = await app.network(service.name, follow="nothing")
     try:
         store = network.stores[service.name]
         position = max(0, await store.head() - 20) if after is None else after
@@ -303,7 +345,7 @@ async def _tail(app: App, service: Service, after: int | None, limit: int | None
 
 
 async def _show(app: App, service: Service, what: str) -> None:
-    network = await app.network(service.name, *service.follows)
+    network = await app.network(service.name, follow="nothing")
     try:
         store = network.stores[service.name]
         if what.isdigit():
@@ -323,7 +365,7 @@ async def _show(app: App, service: Service, what: str) -> None:
 
 
 async def _verify(app: App) -> bool:
-    network = await app.network()
+    network = await app.network(follow="nothing")
     try:
         with app.progress() as progress:
             task = progress.add_task("verifying", total=None)

@@ -3,12 +3,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import fcntl
 import json
 import os
 import signal
+import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -35,6 +38,7 @@ from .service import Assembly, Context, Service
 from .settings import Settings
 
 FORMAT = 1
+MARK = "watercooler.json"
 STOP_SECONDS = 20.0
 REQUEST_POLL_SECONDS = 0.5
 
@@ -49,7 +53,8 @@ class Embedded:
     """The network in one process.
 
     With `follow="all"` everything runs, as `watercooler run` needs it, and no second process may do the same on one folder.
-    With `follow="projections"` only what is safe beside a running network does: calls and read models. Short commands use it.
+    With `follow="projections"` only what is safe beside a running network does: calls and read models. Short commands that write
+    use it. With `follow="nothing"` logs and tables can be looked at, and stay as they are.
     """
 
     def __init__(self, services: Sequence[Service], settings: Settings, follow: str = "all") -> None:
@@ -196,6 +201,7 @@ class Embedded:
         from granian.server.embed import Server
 
         app = next(a.app for a in self.assemblies.values() if a.app is not None)
+        self.settings = replace(self.settings, port=_free_port(self.settings.host, self.settings.port))
         server = Server(
             app, address=self.settings.host, port=self.settings.port, interface=Interfaces.ASGI, log_enabled=False, websockets=False,
             backpressure=512,
@@ -204,7 +210,9 @@ class Embedded:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, server.stop)
         serving = asyncio.create_task(server.serve())
-        if ready is not None:
+        while not serving.done() and not await _accepts(self.settings.host, self.settings.port):
+            await asyncio.wait([serving], timeout=0.01)
+        if ready is not None and not serving.done():
             ready(self.settings.port)
         await serving
 
@@ -238,6 +246,8 @@ class Embedded:
     def _subscribe(self, service: Service, assembly: Assembly) -> None:
         database = self._databases[service.name]
         store = self.stores[service.name]
+        if self.follow == "nothing":
+            return
         consumers: list[tuple[str, Consumer]] = [(s.source, ProjectionConsumer(s.projection, database)) for s in service.subscribed]
         for source in service.follows:
             erasing = erasing_types(source)
@@ -257,11 +267,13 @@ class Embedded:
     def _claim(self, data: Path) -> None:
         try:
             data.mkdir(parents=True, exist_ok=True)
-            mark = data / "watercooler.json"
+            mark = data / MARK
             if not mark.exists():
                 if any(data.glob("*.db")):
                     raise UnusableDatabase(f"{data} holds databases but no watercooler.json: it is no data folder of ours, or damaged")
-                mark.write_text(json.dumps({"format": FORMAT}) + "\n")
+                fresh = mark.with_name(f".{MARK}.{os.getpid()}")
+                fresh.write_text(json.dumps({"format": FORMAT}) + "\n")
+                fresh.replace(mark)
             try:
                 found = int(json.loads(mark.read_text())["format"])
             except (ValueError, KeyError, TypeError) as error:
@@ -271,15 +283,17 @@ class Embedded:
         if found > FORMAT:
             raise UnusableDatabase(f"{data} was written by a newer version (format {found}, this one knows {FORMAT}): start that version")
         if self.follow == "all":
-            self._lock = open(data / "serving.lock", "w")  # noqa: SIM115 - held as long as the process serves
+            self._lock = open(data / "serving.lock", "a")  # noqa: SIM115 - held as long as the process serves
             try:
                 fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 self._lock.close()
                 self._lock = None
                 raise AlreadyRunning(f"{data} is served by another process: stop it first, or choose another folder by --data") from None
-            self._lock.write(str(os.getpid()))
-            self._lock.flush()
+            with contextlib.suppress(OSError):  # the number is for people; the lock holds without it, on a full disk too
+                self._lock.truncate(0)
+                self._lock.write(str(os.getpid()))
+                self._lock.flush()
 
     def _go(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         async def guarded() -> None:
@@ -290,6 +304,34 @@ class Embedded:
                     _log.exception("background work ended", work=name)
 
         self._tasks.append(asyncio.create_task(guarded(), name=name))
+
+
+def _free_port(host: str, port: int) -> int:
+    """The port, or any free one for 0; the server itself would share a port that somebody else listens at.
+
+    Raises:
+        OSError: the port is taken, or the host is none of this machine.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+            found: int = probe.getsockname()[1]
+            return found
+    except OSError as error:
+        reason = "another program listens there" if error.errno == errno.EADDRINUSE else error.strerror or str(error)
+        raise OSError(f"cannot listen at {host} port {port}: {reason}; choose by --port, WATERCOOLER_PORT or WATERCOOLER_HOST") from error
+
+
+async def _accepts(host: str, port: int) -> bool:
+    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not listened at
+    try:
+        _, writer = await asyncio.open_connection(reachable, port)
+    except OSError:
+        return False
+    writer.close()
+    return True
 
 
 def erasing_types(service: str) -> tuple[type[Message], ...]:
