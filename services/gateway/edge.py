@@ -34,6 +34,8 @@ _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 # Answered without asking who asks: probes, metrics, and files that are the same for all.
 _OPEN = ("/healthz", "/readyz", "/metrics", "/assets/", "/favicon.ico", "/api/openapi.json")
+# These go on until the client leaves, so there is no answer to take the body off.
+_ENDLESS = ("/live", "/api/v1/events")
 _PATH_CHARACTERS = 2_000
 # A thousand records of an import by the API.
 _IMPORT_CHUNK_BYTES = 32 << 20
@@ -81,7 +83,7 @@ class Edge:
         method, path = str(scope["method"]), str(scope["path"])
         headers = _headers(scope)
         status = 500
-        is_head = method == "HEAD"
+        is_head = method == "HEAD" and not path.startswith(_ENDLESS)
         if is_head:
             scope["method"] = "GET"
         asked = Asked(_address(scope, headers), _cookies(headers.get(b"cookie", b"")), method not in _SAFE)

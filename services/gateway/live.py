@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -17,7 +17,6 @@ import grpc
 import msgspec
 from google.protobuf.message import Message
 from litestar import Response, get
-from litestar.response import Stream
 
 from libs.eventstore.model import Log, Recorded
 from libs.rpc import auth
@@ -30,6 +29,7 @@ from watercooler.feed.v1 import feed_service_pb2 as feed
 from .following import FromNow
 from .http import AnyRequest, Clients, current_person, gateway
 from .problems import Refusal
+from .streaming import EventStream
 
 QUEUE_LENGTH: Final = 1_000
 IDLE_SECONDS: Final = 60.0
@@ -358,7 +358,7 @@ async def register(request: AnyRequest) -> Response[bytes]:
 
 
 @get("/live", include_in_schema=False)
-async def listen(request: AnyRequest) -> Stream:
+async def listen(request: AnyRequest) -> EventStream:
     """The events of a queue, as server-sent events."""
     me = current_person(request)
     parts = gateway(request)
@@ -370,11 +370,10 @@ async def listen(request: AnyRequest) -> Stream:
     async def signed_in() -> bool:
         return not me.session_id or await parts.sessions.get(me.session_id) is not None
 
-    events_of = stream(queue, int(last) if last.isascii() and last.isdigit() and len(last) < 19 else None, signed_in)
-    return Stream(events_of, media_type="text/event-stream", headers={"cache-control": "no-store", "x-accel-buffering": "no"})
+    return EventStream(stream(queue, int(last) if last.isascii() and last.isdigit() and len(last) < 19 else None, signed_in))
 
 
-async def stream(queue: Queue | None, last: int | None, signed_in: Callable[[], Awaitable[bool]]) -> AsyncIterator[bytes]:
+async def stream(queue: Queue | None, last: int | None, signed_in: Callable[[], Awaitable[bool]]) -> AsyncGenerator[bytes, None]:
     """The bytes of a queue as they come, with a comment every 15 s; ends when the queue is lost or its person signed out."""
     if queue is None:
         yield RELOAD

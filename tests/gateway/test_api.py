@@ -1,4 +1,5 @@
 """The REST API: what it does, what it refuses and how it says so."""
+
 from __future__ import annotations
 
 import asyncio
@@ -34,7 +35,11 @@ async def test_a_post_from_writing_to_deleting(network: Network) -> None:
     assert thread["root"]["id"] == post["id"]
     assert [each["id"] for each in thread["replies"]] == [reply["id"]]
 
-    assert (await ada.post(f"/posts/{post['id']}/reactions", {"emoji": "👍"})).json()["reactions"][0] == {"emoji": "👍", "count": 1, "mine": True}
+    assert (await ada.post(f"/posts/{post['id']}/reactions", {"emoji": "👍"})).json()["reactions"][0] == {
+        "emoji": "👍",
+        "count": 1,
+        "mine": True,
+    }
     who = (await bo.get(f"/posts/{post['id']}/reactions")).json()["reactions"]
     assert [each["person"]["id"] for each in who] == [ada.id]
     assert (await ada.delete(f"/posts/{post['id']}/reactions", params={"emoji": "👍"})).json()["reactions"] == []
@@ -156,8 +161,12 @@ async def test_what_is_wrong_is_named(network: Network, body: bytes, field: str)
 async def test_queries_are_checked_too(network: Network) -> None:
     ada = network.administrator
     for query, field in {
-        "page_size=0": "page_size", "page_size=201": "page_size", "page_size=many": "page_size", "pagesize=5": "pagesize",
-        "page_size=1&page_size=2": "page_size", "page_token=nonsense": "page_token",
+        "page_size=0": "page_size",
+        "page_size=201": "page_size",
+        "page_size=many": "page_size",
+        "pagesize=5": "pagesize",
+        "page_size=1&page_size=2": "page_size",
+        "page_token=nonsense": "page_token",
     }.items():
         answer = await ada.get(f"/feeds/home?{query}")
         assert answer.status_code == 400, query
@@ -177,7 +186,7 @@ async def test_bodies_have_a_limit_and_a_type(network: Network) -> None:
 
     async def pieces() -> Any:
         for start in range(0, len(large), 65_536):
-            yield large[start:start + 65_536]
+            yield large[start : start + 65_536]
 
     answer = await ada.client.post("/api/v1/posts", content=pieces(), headers={"content-type": "application/json"})
     assert answer.status_code == 413
@@ -281,7 +290,8 @@ async def test_notifications_and_search(network: Network) -> None:
 async def test_imports(network: Network) -> None:
     ada = network.administrator
     chunk = {
-        "source": "hr", "dry_run": True,
+        "source": "hr",
+        "dry_run": True,
         "records": [{"place": "line 2", "email": "dee@water.example", "name": "Dee Day"}, {"place": "line 3", "name": "No Address"}],
     }
     dry = await ada.post("/imports/people", chunk)
@@ -365,9 +375,41 @@ async def test_the_document(network: Network) -> None:
 
 def test_the_paths_of_mastodon_stay_free() -> None:
     taken = {
-        "accounts", "statuses", "timelines", "notifications", "instance", "apps", "media", "streaming", "lists", "bookmarks", "favourites",
-        "search", "tags", "followed_tags", "trends", "polls", "conversations", "markers", "filters", "reports", "suggestions", "directory",
-        "admin", "preferences", "profile", "push", "mutes", "blocks", "domain_blocks", "endorsements", "featured_tags", "follow_requests",
-        "scheduled_statuses", "announcements", "custom_emojis", "emails",
+        "accounts",
+        "statuses",
+        "timelines",
+        "notifications",
+        "instance",
+        "apps",
+        "media",
+        "streaming",
+        "lists",
+        "bookmarks",
+        "favourites",
+        "search",
+        "tags",
+        "followed_tags",
+        "trends",
+        "polls",
+        "conversations",
+        "markers",
+        "filters",
+        "reports",
+        "suggestions",
+        "directory",
+        "admin",
+        "preferences",
+        "profile",
+        "push",
+        "mutes",
+        "blocks",
+        "domain_blocks",
+        "endorsements",
+        "featured_tags",
+        "follow_requests",
+        "scheduled_statuses",
+        "announcements",
+        "custom_emojis",
+        "emails",
     }
     assert not {each.path.split("/")[3] for each in OPERATIONS} & taken

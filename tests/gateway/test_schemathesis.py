@@ -1,4 +1,5 @@
 """Whatever a client sends within or beside the OpenAPI document, the answer is no server error and is as documented."""
+
 from __future__ import annotations
 
 import asyncio
@@ -10,8 +11,8 @@ from collections.abc import Iterator
 from random import Random
 from typing import Any
 
-import hypothesis
 import httpx
+import hypothesis
 import msgspec
 import pytest
 import schemathesis
@@ -35,6 +36,7 @@ EXAMPLES = 25
 ANSWERS = {each.name: each.answer for each in OPERATIONS}
 SCHEMA = schemathesis.openapi.from_dict(document())
 
+
 class Running:
     """The network on an event loop of its own thread, since schemathesis is not asynchronous."""
 
@@ -56,8 +58,11 @@ class Running:
         community = (await network.administrator.post("/communities", {"name": "Pumps", "kind": "closed"})).json()
         await other.post(f"/communities/{community['id']}/join")
         self.known = {
-            "person_id": [network.administrator.id, other.id], "post_id": [post["id"], mine["id"]], "community_id": [community["id"]],
-            "role": ["leader", "guest"], "tag": ["water"],
+            "person_id": [network.administrator.id, other.id],
+            "post_id": [post["id"], mine["id"]],
+            "community_id": [community["id"]],
+            "role": ["leader", "guest"],
+            "tag": ["water"],
         }
         await network.world.settle()
         return network
@@ -98,7 +103,9 @@ def httpx_request(options: dict[str, Any]) -> httpx.Request:
     """What schemathesis would hand to `requests`, prepared by that library and carried over byte by byte."""
     import requests
 
-    options = {name: value for name, value in options.items() if name in ("method", "url", "headers", "data", "json", "files", "params", "cookies")}
+    options = {
+        name: value for name, value in options.items() if name in ("method", "url", "headers", "data", "json", "files", "params", "cookies")
+    }
     prepared = requests.Request(**options).prepare()
     body = prepared.body
     content = body.encode() if isinstance(body, str) else body
@@ -112,20 +119,97 @@ def operations() -> list[Any]:
 
 
 JUNK = [
-    None, True, -1, 0, 2**31, 2**63, -(2**63), 1e308, "", " ", "\0", "\x7f", "a" * 300, "x" * 40_000, "\u202e", "\U0001f469\u200d\U0001f52c", "%00", "../..",
-    "'; DROP TABLE events; --", [], {}, [[]], [None], ["a"] * 300, {"a": None}, "9999-12-31T23:59:59.999999-23:59", "0001-01-01T00:00:00+23:59",
-    "2026-01-01T00:00:00", "00000000-0000-0000-0000-000000000000", "01a2087f-3607-722b-bb09-fd61c059225b", "e\u0301" * 100,
+    None,
+    True,
+    -1,
+    0,
+    2**31,
+    2**63,
+    -(2**63),
+    1e308,
+    "",
+    " ",
+    "\0",
+    "\x7f",
+    "a" * 300,
+    "x" * 40_000,
+    "\u202e",
+    "\U0001f469\u200d\U0001f52c",
+    "%00",
+    "../..",
+    "'; DROP TABLE events; --",
+    [],
+    {},
+    [[]],
+    [None],
+    ["a"] * 300,
+    {"a": None},
+    "9999-12-31T23:59:59.999999-23:59",
+    "0001-01-01T00:00:00+23:59",
+    "2026-01-01T00:00:00",
+    "00000000-0000-0000-0000-000000000000",
+    "01a2087f-3607-722b-bb09-fd61c059225b",
+    "e\u0301" * 100,
 ]
 BODIES = [
-    b"", b" ", b"{", b"null", b"[]", b"1", b'"x"', b"\xff\xfe", b'{"a":"\\ud800"}', b'{"body":"\\ud800"}', b'{"body":"a\\u0000b"}', b'{"body":"a\x00b"}',
-    b"[" * 20_000, b'{"a":' * 20_000, b'{"body":1e999999}', b"{}" * 10, b'{"body":"a","body":"b"}', b"--x\r\n\r\n", "{\u200b}".encode("utf-16"),
+    b"",
+    b" ",
+    b"{",
+    b"null",
+    b"[]",
+    b"1",
+    b'"x"',
+    b"\xff\xfe",
+    b'{"a":"\\ud800"}',
+    b'{"body":"\\ud800"}',
+    b'{"body":"a\\u0000b"}',
+    b'{"body":"a\x00b"}',
+    b"[" * 20_000,
+    b'{"a":' * 20_000,
+    b'{"body":1e999999}',
+    b"{}" * 10,
+    b'{"body":"a","body":"b"}',
+    b"--x\r\n\r\n",
+    "{\u200b}".encode("utf-16"),
 ]
-TYPES = ["application/json", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "multipart/form-data; boundary=x", "image/png", "", "application/json; charset=utf-16"]
+TYPES = [
+    "application/json",
+    "text/plain",
+    "application/x-www-form-urlencoded",
+    "multipart/form-data",
+    "multipart/form-data; boundary=x",
+    "image/png",
+    "",
+    "application/json; charset=utf-16",
+]
 QUERIES = [
-    "page_size=0", "page_size=201", "page_size=x", "page_size=1&page_size=2", "page_token=%00", "page_token=%FF", "page_token=abc", "page_token=MTI%3D",
-    "page_token=" + "A" * 5_000, "unknown=1", "&&&=&=", "%", "page_size=%ud800", "after=99999999999999999999", "query=%F0%9F%98%80", "query=" + "a" * 501,
-    "kind=post&kind=nothing", "after_time=yesterday", "after_time=0001-01-01T00:00:00%2B23:59", "emoji=%E2%9D%A4", "depth=9", "id=" + "&id=" * 400,
-    "query=%22%28%2A%5B%5E%7E%3AAND%20OR", "page_token=eyJ4IjoxfQ==", "page_token=W10", "page_token=bnVsbA", "page_token=" + "9" * 40,
+    "page_size=0",
+    "page_size=201",
+    "page_size=x",
+    "page_size=1&page_size=2",
+    "page_token=%00",
+    "page_token=%FF",
+    "page_token=abc",
+    "page_token=MTI%3D",
+    "page_token=" + "A" * 5_000,
+    "unknown=1",
+    "&&&=&=",
+    "%",
+    "page_size=%ud800",
+    "after=99999999999999999999",
+    "query=%F0%9F%98%80",
+    "query=" + "a" * 501,
+    "kind=post&kind=nothing",
+    "after_time=yesterday",
+    "after_time=0001-01-01T00:00:00%2B23:59",
+    "emoji=%E2%9D%A4",
+    "depth=9",
+    "id=" + "&id=" * 400,
+    "query=%22%28%2A%5B%5E%7E%3AAND%20OR",
+    "page_token=eyJ4IjoxfQ==",
+    "page_token=W10",
+    "page_token=bnVsbA",
+    "page_token=" + "9" * 40,
 ]
 
 
@@ -141,10 +225,14 @@ def test_no_request_is_answered_by_a_server_error(running: Running) -> None:
 
         @hypothesis.given(case=declared.as_strategy(), data=hypothesis.strategies.data())
         @hypothesis.settings(
-            max_examples=EXAMPLES, deadline=None, database=None, derandomize=True, phases=[hypothesis.Phase.generate],
+            max_examples=EXAMPLES,
+            deadline=None,
+            database=None,
+            derandomize=True,
+            phases=[hypothesis.Phase.generate],
             suppress_health_check=list(HealthCheck),
         )
-        def one(case: Any, data: Any) -> None:
+        def one(case: Any, data: Any, declared: Any = declared, until: float = until) -> None:
             if time.monotonic() > until and sent[declared.label] >= 5:
                 return
             for name, choice in running.known.items():
@@ -187,12 +275,20 @@ def test_junk_is_refused_and_nothing_breaks(running: Running) -> None:
             path = path.replace("{" + name + "}", random.choice(running.known.get(name, ["administrator"])))
         safe = path.replace(running.network.administrator.id, random.choice(running.known["person_id"][1:]))
         requests: list[tuple[str, bytes, dict[str, str]]] = [(f"{safe}?{query}", b"", {}) for query in random.sample(QUERIES, 8)]
-        requests += [(declared.path.replace("{", "").replace("}", "x" * 400), b"{}", {}), (declared.path.replace("{", "%00").replace("}", "%FF"), b"", {})]
+        requests += [
+            (declared.path.replace("{", "").replace("}", "x" * 400), b"{}", {}),
+            (declared.path.replace("{", "%00").replace("}", "%FF"), b"", {}),
+        ]
         if method != "GET":
             requests += [(safe, body, {"content-type": random.choice(TYPES)}) for body in random.sample(BODIES, 8)]
             requests += [(safe, json.dumps(each).encode(), {"content-type": "application/json"}) for each in objects(raw, random)]
-            requests += [(safe, b"{}", {"content-type": "application/json", "if-match": tag}) for tag in ("7", '"', '"\xe9"', '"a", "b"', 'W/"1"', "*")]
-            requests += [(safe, b"{}", {"content-type": "application/json", "idempotency-key": key}) for key in ("", "k" * 300, "\xe9", '"x"')]
+            requests += [
+                (safe, b"{}", {"content-type": "application/json", "if-match": tag})
+                for tag in ("7", '"', '"\xe9"', '"a", "b"', 'W/"1"', "*")
+            ]
+            requests += [
+                (safe, b"{}", {"content-type": "application/json", "idempotency-key": key}) for key in ("", "k" * 300, "\xe9", '"x"')
+            ]
         for target, body, headers in requests:
             if declared.path == "/api/v1/sessions/{session_id}":
                 continue

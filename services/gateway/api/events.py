@@ -3,17 +3,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
-from litestar.response import Stream
 from msgspec import Meta
 
 from libs.eventstore.model import Log
 from libs.subscriptions.cloudevents import to_json
 
 from ..problems import Refusal
+from ..streaming import EventStream
 from .operations import Call, Input, Output, operation
 
 BATCH: Final = 200
@@ -64,11 +64,10 @@ async def list_events(call: Call, query: EventsQuery) -> Any:
             now = await call.gateway.accounts.of_token(call.request.headers.get("authorization", "").partition(" ")[2].strip())
         return now is not None and now.is_administrator
 
-    events = stream(log, query.service, after, may_go_on)
-    return Stream(events, media_type="text/event-stream", headers={"cache-control": "no-store", "x-accel-buffering": "no"})
+    return EventStream(stream(log, query.service, after, may_go_on))
 
 
-async def stream(log: Log, service: str, after: int, may_go_on: Callable[[], Awaitable[bool]]) -> AsyncIterator[bytes]:
+async def stream(log: Log, service: str, after: int, may_go_on: Callable[[], Awaitable[bool]]) -> AsyncGenerator[bytes, None]:
     """The events past a position as server-sent events, with the position as id; ends when the reader may not go on."""
     yield b"retry: 2000\n\n"
     checked = time.monotonic()

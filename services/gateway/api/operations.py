@@ -13,11 +13,11 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from litestar import Request
 from litestar.datastructures import Cookie
 from litestar.handlers import HTTPRouteHandler
-from litestar.response import Stream
 from litestar.response.base import ASGIResponse
 
 from ..http import AnyRequest, Asked, Clients, Gateway, Principal, asked, current_person, gateway
 from ..problems import Refusal, refusal_of
+from ..streaming import EventStream
 
 PREFIX: Final = "/api/v1"
 ID_CHARACTERS: Final = 36
@@ -221,8 +221,8 @@ def _route(declared: Operation) -> HTTPRouteHandler:
             raise
         except Exception as error:
             raise _translated(error, call) from error
-        if isinstance(result, Stream):
-            return result.to_asgi_response(app=None, request=request)
+        if isinstance(result, EventStream):
+            return result
         return _response(result, status)
 
     path = re.sub(r"\{(\w+)\}", r"{\1:str}", declared.path)
