@@ -5,10 +5,11 @@ revoked membership, follow or role counts from the moment its row is gone; nothi
 
 * everyone: all employees.
 * followers: those who follow the named person, and that person; employees only.
-* group: the members of the directory group, and the authors of the thread; employees only.
-* community: its members; all employees where it is open. Who leaves loses sight of their own posts there too.
+* group: the members of the directory group; employees only.
+* community: its members; all employees where it is open.
 * people: those the thread's first post names, and its author.
 
+Who leaves a group or a community that is not open loses sight of their own posts there too.
 Guests see what names them and the communities they were let into. Services acting for themselves see everything.
 """
 from __future__ import annotations
@@ -35,8 +36,8 @@ VISIBLE = f"""
      OR (p.scope = 'community' AND (m.role IS NOT NULL OR (:employee = 1 AND c.kind = {OPEN})))
      OR (p.scope = 'followers' AND (p.scope_id = :reader_id OR (:employee = 1 AND EXISTS (
             SELECT 1 FROM follows f WHERE f.follower_id = :reader_id AND f.person_id = p.scope_id))))
-     OR (p.scope = 'group' AND :employee = 1 AND (p.author_id = :reader_id OR EXISTS (
-            SELECT 1 FROM group_members g WHERE g.group_id = p.scope_id AND g.person_id = :reader_id)))
+     OR (p.scope = 'group' AND :employee = 1 AND EXISTS (
+            SELECT 1 FROM group_members g WHERE g.group_id = p.scope_id AND g.person_id = :reader_id))
      OR (p.scope = 'people' AND EXISTS (
             SELECT 1 FROM thread_people t WHERE t.thread_id = p.thread_id AND t.person_id = :reader_id)))
 """
@@ -108,7 +109,7 @@ async def readers_among(tx: Transaction, post: Any, person_ids: Sequence[str]) -
             in_group = await _among(
                 tx, f"SELECT person_id FROM group_members WHERE group_id = :of AND person_id IN ({wanted})", scope_id, params
             )
-            return (in_group | author) & employees
+            return in_group & employees
         case "people":
             named = await _among(
                 tx, f"SELECT person_id FROM thread_people WHERE thread_id = :of AND person_id IN ({wanted})", post["thread_id"], params

@@ -6,7 +6,7 @@ from typing import Any
 
 import grpc
 
-from tests.feed.worlds import CLOSED, EVERYONE, MISSING, OPEN, SECRET, Feed, people, refused
+from tests.feed.worlds import CLOSED, DENIED, EVERYONE, MISSING, OPEN, SECRET, Feed, people, refused
 from watercooler.common.v1.audience_pb2 import Audience
 from watercooler.feed.v1 import feed_service_pb2 as api
 from watercooler.identity.v1 import events_pb2 as identity
@@ -101,7 +101,7 @@ async def prepare(feed: Feed) -> tuple[dict[str, str], dict[str, api.Post], dict
         with feed.by(ids[follower], "employee"):  # a guest may have followed as an employee
             await feed.stub.FollowPerson(api.FollowPersonRequest(person_id=author))
     await feed.tell("group-g", identity.GroupCreated(group_id="g", name="Field"))
-    await feed.tell("group-g", *(identity.GroupMemberAdded(group_id="g", person_id=ids[name]) for name in ("grouped", "guest")))
+    await feed.tell("group-g", *(identity.GroupMemberAdded(group_id="g", person_id=ids[name]) for name in ("author", "grouped", "guest")))
     communities = {}
     for name, kind in (("open", OPEN), ("closed", CLOSED), ("secret", SECRET)):
         communities[name] = (await feed.community(author, name, kind)).community_id
@@ -204,6 +204,8 @@ async def test_revocation_is_at_once(feed: Feed) -> None:
 
     await feed.tell("group-g", identity.GroupMemberRemoved(group_id="g", person_id=ids["grouped"]))
     assert not await sees("grouped", "group")
+    with feed.by(ids["grouped"]), refused(DENIED, "only members"):
+        await feed.post(ids["grouped"], "to the field", Audience(group_id="g"))
 
 
 async def test_a_leaver_loses_sight_of_their_own_posts_in_a_secret_community(feed: Feed) -> None:

@@ -97,6 +97,8 @@ class PostCalls(Calls):
             case "group_id":
                 if not await people_queries.group_exists(tx, asked.group_id):
                     raise InvalidArgument("there is no such group in the directory", "audience")
+                if not await people_queries.in_group(tx, asked.group_id, caller.person_id):
+                    raise PermissionDenied("only members write to a group of the directory: ask one of them, or write to everyone")
                 return asked
             case "people":
                 named = list(dict.fromkeys(asked.people.person_ids))
@@ -220,8 +222,8 @@ class PostCalls(Calls):
 
     async def _respond(self, caller: Caller, command: commands.ResponseCommand, request_id: str, kind: str = "") -> api.Post:
         shown = await self.post_for(caller, command.post_id)
-        if shown.deleted and isinstance(command, commands.AddReaction | commands.SavePost | commands.ConfirmRead):
-            raise Rejected("this post was deleted")
+        if (shown.deleted or shown.erased) and isinstance(command, commands.AddReaction | commands.SavePost | commands.ConfirmRead):
+            raise Rejected("the text of this post is gone: there is nothing to respond to")
         stream = f"response-{pair_id(command.post_id, command.person_id)}"
         done = await self.handle(caller, response, stream, command, request_id)
         if done.position and kind:

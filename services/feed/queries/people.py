@@ -66,6 +66,14 @@ async def group_exists(tx: Transaction, group_id: str) -> bool:
     return await tx.fetch_one("SELECT 1 AS one FROM directory_groups WHERE group_id = :group_id", group_id=group_id) is not None
 
 
+async def in_group(tx: Transaction, group_id: str, person_id: str) -> bool:
+    """Whether the person is a member of the group."""
+    row = await tx.fetch_one(
+        "SELECT 1 AS one FROM group_members WHERE group_id = :group_id AND person_id = :person_id", group_id=group_id, person_id=person_id
+    )
+    return row is not None
+
+
 async def relation(tx: Transaction, reader_id: str, person_id: str) -> Row:
     """Whether the two follow each other, and the person's counts."""
     row = await tx.fetch_one(
