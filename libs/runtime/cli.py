@@ -111,7 +111,8 @@ def run_async(work: Awaitable[T]) -> T:
     except BrokenPipeError:
         raise  # whoever read our output has read enough: click ends quietly
     except (
-        UnusableDatabase, AlreadyRunning, DatabaseError, KeysUnusable, UnknownEventType, Rejected, backups.BackupError, OSError
+        UnusableDatabase, AlreadyRunning, DatabaseError, KeysUnusable, UnknownEventType, Rejected, rebuilding.CannotRebuild,
+        backups.BackupError, OSError,
     ) as error:
         raise click.ClickException(str(error)) from error
 

@@ -60,9 +60,14 @@ async def verify(network: Embedded, told: Callable[[str], None]) -> list[Finding
         checked += [(s.projection, s.source, False) for s in service.subscribed]
         for projection, log, inline in checked:
             told(projection.name)
-            for difference in await rebuild.compare(
-                projection, network.stores[log], database, SCHEMA + service.schema, inline=inline, limit=3
-            ):
+            try:
+                differences = await rebuild.compare(
+                    projection, network.stores[log], database, SCHEMA + service.schema, inline=inline, limit=3
+                )
+            except rebuild.CannotRebuild as error:
+                add(f"no rebuild to compare with: {error}")
+                continue
+            for difference in differences:
                 side = f"only live: {difference.live}" if difference.live else f"missing live: {difference.rebuilt}"
                 add(f"{difference.projection} differs from its rebuild in {difference.table}; {side}")
     return findings

@@ -4,7 +4,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from libs.db.database import Database, Transaction
+from libs.db.database import Database, DatabaseBusy, StorageFull, Transaction
 from libs.eventstore.model import Log, Projection
 from libs.telemetry import metrics
 
@@ -25,8 +25,16 @@ class Difference:
     rebuilt: str
 
 
+class CannotRebuild(Exception):
+    """The projection cannot take an event of its log; the message says which and why. The live tables are as they were."""
+
+
 async def fill(projection: Projection, log: Log, scratch: Database, upto: int, after: int = 0, progress: Progress | None = None) -> int:
-    """Apply the events after one position up to another to a scratch database; answers the position reached."""
+    """Apply the events after one position up to another to a scratch database; answers the position reached.
+
+    Raises:
+        CannotRebuild: the projection fails on an event.
+    """
     position = after
     while position < upto:
         events = await log.tail(position, BATCH)
@@ -37,7 +45,13 @@ async def fill(projection: Projection, log: Log, scratch: Database, upto: int, a
                 if event.position > upto:
                     break
                 if isinstance(event.data, projection.handles):
-                    await projection.apply(event, tx)
+                    try:
+                        await projection.apply(event, tx)
+                    except (StorageFull, DatabaseBusy):
+                        raise
+                    except Exception as error:
+                        reason = f"{projection.name} cannot take event {event.position} of {log.name}, in stream {event.stream}: {error!r}"
+                        raise CannotRebuild(reason) from error
         position = min(events[-1].position, upto)
         metrics.PROJECTION_REBUILD_EVENTS.inc(len(events))
         if progress is not None:

@@ -65,6 +65,7 @@ class Command:
         """The JSON objects that a command prints, one a line."""
         with self.start(*arguments) as process:
             output, complaint = process.communicate(timeout=60)
+        assert "Traceback" not in complaint, complaint
         assert process.returncode == status, f"exit status {process.returncode}: {output}{complaint}"
         return [json.loads(line) for line in output.splitlines()]
 
