@@ -10,7 +10,7 @@ from libs.blobs.images import ImageRefused, prepare_aside
 from libs.blobs.store import BlobStore
 from libs.runtime.embedded import Embedded
 from libs.telemetry import metrics
-from watercooler.feed.v1.feed_service_pb2 import ImportCommunitiesRequest, ImportPostsRequest
+from watercooler.feed.v1.feed_service_pb2 import ImportCommunitiesRequest, ImportPostsRequest, PostRecord
 from watercooler.feed.v1.feed_service_pb2_grpc import FeedServiceStub
 from watercooler.identity.v1.identity_service_pb2 import (
     IMPORT_OUTCOME_ADDED,
@@ -250,7 +250,7 @@ class Run:
         results: dict[int, Found] = {}
         sending: list[int] = []
         for number, record in enumerate(batch):
-            if self.dry_run and self._rests_on_what_is_to_come(record):
+            if self.dry_run and record.author_key.casefold() in self.people_to_come:
                 if record.body and record.HasField("publish_time"):
                     results[number] = Found("posts", record.place, ADDED)
                     self.posts_to_come.add(record.external_id)
@@ -259,7 +259,8 @@ class Run:
             else:
                 sending.append(number)
         if sending:
-            request = ImportPostsRequest(source=self.mapping.source, records=[batch[n] for n in sending], dry_run=self.dry_run)
+            sent = [self._without_places_to_come(batch[number]) for number in sending]
+            request = ImportPostsRequest(source=self.mapping.source, records=sent, dry_run=self.dry_run)
             response = await self.feed.ImportPosts(request, timeout=CALL_SECONDS)
             for number, r in zip(sending, response.results, strict=True):
                 results[number] = Found("posts", r.place, _OUTCOME[r.outcome], r.reason, tuple(r.warnings), (), r.id)
@@ -269,12 +270,18 @@ class Run:
 
     # --- dry runs ----------------------------------------------------------------------------------------------------
 
-    def _rests_on_what_is_to_come(self, post: Any) -> bool:
-        return (
-            post.author_key.casefold() in self.people_to_come
-            or post.community_external_id in self.communities_to_come
-            or post.parent_external_id in self.posts_to_come
-        )
+    def _without_places_to_come(self, post: Any) -> Any:
+        """In a dry run, a copy without the community and thread that the run would have made; all else can be checked."""
+        community, parent = post.community_external_id in self.communities_to_come, post.parent_external_id in self.posts_to_come
+        if not self.dry_run or not (community or parent):
+            return post
+        trimmed = PostRecord()
+        trimmed.CopyFrom(post)
+        if community:
+            trimmed.community_external_id = ""
+        if parent:
+            trimmed.parent_external_id = ""
+        return trimmed
 
     def _expect_members(self, record: Any, lists: Sequence[str]) -> tuple[Any, int]:
         """In a dry run, a copy without the members whom the run would have brought, and their number."""

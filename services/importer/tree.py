@@ -94,7 +94,7 @@ def _documents(text: str) -> Iterator[Any]:
                 raise Broken(f"refers to *{event.anchor}, which does not stand above", line)
             value = anchors[event.anchor]
         elif isinstance(event, yaml.ScalarEvent):
-            value = "" if event.style is None and event.value in _NOTHING else event.value
+            value = "" if event.implicit[0] and event.value in _NOTHING else event.value
         else:
             if len(stack) >= DEPTH_MAX:
                 raise Broken(f"is nested more than {DEPTH_MAX} levels deep", line)

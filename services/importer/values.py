@@ -11,6 +11,8 @@ from typing import Any
 from libs.text import markdown
 
 _REFERENCE = re.compile(r"\{([^{}]+)\}")
+# Links within a source lead nowhere here, and the Markdown of posts does not know them.
+_LINK = re.compile(r"\[([^\[\]\n]{0,500})\]\([^()\s]{0,2000}\)")
 TEXT_MAX = 200_000
 LIST_MAX = 20_000
 
@@ -64,7 +66,7 @@ class Value:
         value = lookup.get(value, value)
         value = self.table.get(value, value)
         if self.plain:
-            value = markdown.plain(value).strip()
+            value = markdown.plain(_LINK.sub(r"\1", value)).strip()
         return _slug(value) if self.slug else value
 
     def _source(self, fields: Mapping[str, Any], lookups: Mapping[str, Mapping[str, str]]) -> Any:
@@ -145,7 +147,8 @@ def text(value: Any) -> str:
         case Mapping():
             raise Unusable("a value is a mapping where text is wanted: name the field inside it with a dot between")
         case _:
-            return ", ".join(text(each) for each in list(value)[:LIST_MAX] if not isinstance(each, Sequence) or isinstance(each, str))
+            shown = (text(each) for each in list(value)[:LIST_MAX] if not isinstance(each, Sequence) or isinstance(each, str))
+            return ", ".join(each for each in shown if each)
 
 
 def texts(value: Any) -> list[str]:
