@@ -173,12 +173,12 @@ async def fetch_reactions(tx: Transaction, post_id: str, emoji: str, before: int
 
 async def count_posts_of(tx: Transaction, caller: Caller, author_id: str) -> int:
     """How many posts of a person the caller may see, replies not counted; counting ends at 1,000."""
-    return await _count(tx, caller, "posts p", "p.author_id = :subject AND p.parent_id = ''", author_id)
+    return await _count(tx, caller, "source_entries n", "n.source = :subject", f"person:{author_id}")
 
 
 async def count_posts_with(tx: Transaction, caller: Caller, tag: str) -> int:
     """How many posts with a tag the caller may see; counting ends at 1,000."""
-    return await _count(tx, caller, "post_tags n JOIN posts p ON p.post_id = n.post_id", "n.tag = :subject", tag)
+    return await _count(tx, caller, "post_tags n", "n.tag = :subject", tag)
 
 
 async def _count(tx: Transaction, caller: Caller, source: str, condition: str, subject: str) -> int:
@@ -188,6 +188,7 @@ async def _count(tx: Transaction, caller: Caller, source: str, condition: str, s
         FROM (
             SELECT 1 AS one
             FROM {source}
+            JOIN posts p ON p.post_id = n.post_id
             {JOINS}
             WHERE {condition} AND p.hidden = 0 AND {VISIBLE}
             LIMIT :counted
@@ -205,11 +206,11 @@ async def trending_tags(tx: Transaction, caller: Caller, since: str, limit: int)
         SELECT tag, COUNT(*) AS uses
         FROM (
             SELECT n.tag
-            FROM posts p
-            JOIN post_tags n ON n.post_id = p.post_id
+            FROM post_tags n
+            JOIN posts p ON p.post_id = n.post_id
             {JOINS}
-            WHERE p.post_id > :since AND p.hidden = 0 AND {VISIBLE}
-            ORDER BY p.post_id DESC
+            WHERE n.post_id > :since AND p.hidden = 0 AND {VISIBLE}
+            ORDER BY n.post_id DESC
             LIMIT :counted
         ) AS used
         GROUP BY tag
