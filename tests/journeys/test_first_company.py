@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -41,27 +40,21 @@ class Company:
     def start(self) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "services.main", "--data", str(self.data), "run", "--port", str(self.port)],
-            cwd=ROOT, stdout=subprocess.DEVNULL,
+            cwd=ROOT, stdout=subprocess.PIPE,
         )
-        until = time.monotonic() + 60
-        while True:
-            assert self._process.poll() is None, "the network ended"
-            try:
-                with urllib.request.urlopen(f"{self.address}/readyz", timeout=2):
-                    return
-            except OSError:
-                assert time.monotonic() < until, "the network is not ready after a minute"
-                time.sleep(0.1)  # between two looks at a process that is starting
+        assert self._process.stdout is not None
+        said = self._process.stdout.readline().decode()
+        assert self.address in said, f"the network ended: {said}"
 
     def kill(self) -> None:
         assert self._process is not None
         self._process.send_signal(signal.SIGKILL)
-        self._process.wait(10)
+        self._process.communicate(timeout=10)
 
     def stop(self) -> None:
         if self._process is not None and self._process.poll() is None:
             self._process.terminate()
-            self._process.wait(30)
+            self._process.communicate(timeout=30)
 
     def command(self, *words: str) -> list[dict[str, Any]]:
         """Run the command line beside the network; answers its JSON lines."""
