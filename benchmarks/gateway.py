@@ -122,8 +122,8 @@ def post(path: str, token: str, body: bytes) -> bytes:
 
 async def load(
     port: int, connections: int, seconds: float, make: Callable[[int], tuple[bytes, bytes]], expected: int
-) -> tuple[float, float, float]:
-    """Requests a second, and the median and 99th percentile of their time in milliseconds."""
+) -> tuple[float, float, float, int]:
+    """Requests a second, the median and 99th percentile of their time in milliseconds, and how many they were."""
     times: list[float] = []
     end = time.perf_counter() + seconds
 
@@ -144,7 +144,7 @@ async def load(
     await asyncio.gather(*(worker(n) for n in range(connections)))
     elapsed = time.perf_counter() - start
     times.sort()
-    return len(times) / elapsed, times[len(times) // 2] * 1000, times[int(len(times) * 0.99)] * 1000
+    return len(times) / elapsed, times[len(times) // 2] * 1000, times[int(len(times) * 0.99)] * 1000, len(times)
 
 
 class Server:
@@ -176,6 +176,10 @@ class Server:
             await asyncio.sleep(0.1)
         raise RuntimeError("the network is not ready after a minute")
 
+    def cpu_seconds(self) -> float:
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def memory_mib(self) -> float:
         for line in Path(f"/proc/{self.process.pid}/status").read_text().splitlines():
             if line.startswith("VmRSS"):
@@ -203,14 +207,18 @@ async def measure(data: Path, tokens: list[str], arguments: argparse.Namespace) 
             raise RuntimeError(f"no full timeline: {answer[:400]!r}")
         connection.close()
         await load(server.port, connections, 1, lambda n: (timelines[n % len(tokens)], b""), 200)
-        nothing, _, _ = await load(server.port, connections, seconds, lambda n: (health, b""), 200)
-        reads, middle, slow = await load(server.port, connections, seconds, lambda n: (timelines[n % len(tokens)], b""), 200)
+        nothing, *_ = await load(server.port, connections, seconds, lambda n: (health, b""), 200)
+        before = server.cpu_seconds()
+        reads, middle, slow, count = await load(server.port, connections, seconds, lambda n: (timelines[n % len(tokens)], b""), 200)
+        each = (server.cpu_seconds() - before) / count * 1000
         print(f"  /healthz         {nothing:8,.0f} requests/s")
-        print(f"  home timeline    {reads:8,.0f} reads/s   {reads / nothing:5.2f} x /healthz {middle:6.1f} ms median {slow:6.1f} ms p99")
-        writes, middle, slow = await load(
+        print(f"  home timeline    {reads:8,.0f} reads/s   {reads / nothing:5.2f} x /healthz {middle:6.1f} ms median {slow:6.1f} ms p99 {each:5.2f} ms CPU")
+        before = server.cpu_seconds()
+        writes, middle, slow, count = await load(
             server.port, connections, seconds, lambda n: (post("/api/v1/posts", tokens[n % len(tokens)], texts[0]), texts[0]), 201
         )
-        print(f"  posting          {writes:8,.0f} posts/s   {writes / nothing:5.2f} x /healthz {middle:6.1f} ms median {slow:6.1f} ms p99")
+        each = (server.cpu_seconds() - before) / count * 1000
+        print(f"  posting          {writes:8,.0f} posts/s   {writes / nothing:5.2f} x /healthz {middle:6.1f} ms median {slow:6.1f} ms p99 {each:5.2f} ms CPU")
         print(f"  memory           {idle:8,.0f} MiB idle   {server.memory_mib():8,.0f} MiB after the load")
         return reads
     finally:
