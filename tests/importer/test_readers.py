@@ -95,7 +95,12 @@ def test_a_file_larger_than_allowed_is_not_opened(tmp_path: Path) -> None:
 def test_yaml_keeps_what_was_written(tmp_path: Path) -> None:
     text = "name: Ada\nnumber: 007\nsince: 2014-12-08\nhidden: yes\nnone: ~\nskills: [a, b]\nat: {town: Rome}\n"
     assert read(written(tmp_path, "a.yml", text)) == (
-        [{"name": "Ada", "number": "007", "since": "2014-12-08", "hidden": "yes", "none": "", "skills": ["a", "b"], "at": {"town": "Rome"}}],
+        [
+            {
+                "name": "Ada", "number": "007", "since": "2014-12-08", "hidden": "yes", "none": "", "skills": ["a", "b"],
+                "at": {"town": "Rome"},
+            }
+        ],
         {},
     )
 
@@ -170,7 +175,7 @@ def test_ldif_as_the_rfc_writes_it(tmp_path: Path) -> None:
     photo = bytes(range(256))
     lines = [
         "version: 1", "# a comment", " that goes on", "dn: cn=Ada,", " dc=example", "objectClass: top", "objectClass: person",
-        "cn:: " + base64.b64encode("Ada Lovelace".encode()).decode(), "sn;lang-de: Graf", "jpegPhoto:: " + base64.b64encode(photo).decode(),
+        "cn:: " + base64.b64encode(b"Ada Lovelace").decode(), "sn;lang-de: Graf", "jpegPhoto:: " + base64.b64encode(photo).decode(),
         "", "", "dn: cn=Bob", "CN: Bob  ",
     ]
     assert read(written(tmp_path, "a.ldif", "\r\n".join(lines))) == (

@@ -1,4 +1,4 @@
-"""Real organisations come in whole: exact counts, original times, places in the chart, photos; again changes nothing; dry changes nothing."""
+"""Real organisations come in whole, with exact counts, original times, chart and photos; dry and second runs change nothing."""
 
 from datetime import UTC, datetime
 from pathlib import Path
