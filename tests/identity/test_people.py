@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 
+from libs.db.database import DatabaseBusy
+from libs.rpc.errors import RpcError
 from libs.text.ids import new_id
+from services.identity.deciders import organization
 from tests.identity.worlds import ABORTED, DENIED, EXISTS, INVALID, MISSING, NOBODY, PASSWORD, REFUSED, Identity, refused
 from watercooler.identity.v1 import identity_service_pb2 as pb
 from watercooler.identity.v1.events_pb2 import ROLE_ADMINISTRATOR, ROLE_EMPLOYEE, ROLE_GUEST, ROLE_LEADER, Profile
@@ -38,16 +41,27 @@ async def test_set_up_happens_once_and_needs_nobody(bare: Identity) -> None:
         await bare.stub.SetUpOrganization(set_up(email="eve@example.com"))
 
 
-async def test_set_up_that_broke_off_is_taken_up_again(bare: Identity) -> None:
-    from services.identity.commands import CreateOrganization
-    from services.identity.deciders import organization
+async def test_set_up_that_broke_off_is_finished_by_whoever_began_it(bare: Identity, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = bare.api.done
 
-    create = CreateOrganization(organization_id="o", name="Harbour Works", now=bare.time)
-    await bare.api.done(organization, "organization-o", create, "nobody")
+    async def broken(decider: Any, *args: Any) -> Any:
+        if decider is organization:
+            raise DatabaseBusy("the process ends here")
+        return await done(decider, *args)
+
+    monkeypatch.setattr(bare.api, "done", broken)
+    with pytest.raises(RpcError):
+        await bare.stub.SetUpOrganization(set_up())
+    monkeypatch.undo()
+    bare.pass_time(days=1)
+    with refused(EXISTS, "somebody began", field="email"):
+        await bare.stub.SetUpOrganization(set_up(email="eve@example.com"))
+    with refused(EXISTS, "somebody began", field="email"):
+        await bare.stub.SetUpOrganization(set_up(password="another one, quite long"))
+    finished = await bare.stub.SetUpOrganization(set_up(name="Harbour & Sons"))
+    assert (finished.organization.name, finished.administrator.display_name) == ("Harbour & Sons", "Ada Abara")
     with refused(EXISTS, "set up already"):
         await bare.stub.SetUpOrganization(set_up())
-    bare.pass_time(seconds=11)
-    assert (await bare.stub.SetUpOrganization(set_up())).administrator.display_name == "Ada Abara"
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
 from typing import Any
 
 from libs.eventstore.model import AlreadyExists, InvalidArgument, NotFound, Rejected
@@ -20,10 +19,6 @@ from .. import passwords, profiles, queries
 from ..commands import AddPerson, CreateOrganization, RenameOrganization
 from ..deciders import organization, person
 from .base import Part, administrator
-
-# A set-up that broke off between the organisation and its first administrator may be taken up again after this long, so that a
-# second one under way at the same moment cannot.
-RESUME_AFTER = timedelta(seconds=10)
 
 
 class OrganizationPart(Part):
@@ -43,7 +38,11 @@ class OrganizationPart(Part):
         return found
 
     async def SetUpOrganization(self, request: SetUpOrganizationRequest, context: Any) -> SetUpOrganizationResponse:
-        """Create the organisation and its first administrator; anybody may, once."""
+        """Create the first administrator and the organisation; anybody may, once.
+
+        The administrator comes first: a set-up that breaks off between the two can be finished by nobody but whoever knows that
+        administrator's password, so that nobody else takes the network over.
+        """
         profile = Profile(name=request.person_name.strip(), email=request.email.strip())
         profiles.check_name(request.name, "name", "the name of the organisation")
         profiles.check_name(profile.name, "person_name", "your name")
@@ -56,31 +55,45 @@ class OrganizationPart(Part):
         passwords.check(request.password, names=(profile.name, profile.email))
         async with self._setting_up:
             async with self.database.snapshot() as tx:
-                found = await queries.organization(tx)
-                profile.handle = await self._free_handle(tx, profile)
-                if found is not None:
-                    resumable = self.now() - found.create_time.ToDatetime(self.now().tzinfo) > RESUME_AFTER
-                    if not resumable or await queries.has_administrator(tx):
-                        raise AlreadyExists("the organisation is set up already: sign in instead")
-            password_hash = await self.passwords.hash(request.password)
-            person_id, now = new_id(), self.now()
-            if found is None:
-                organization_id = new_id()
-                await self.done(
-                    organization, f"organization-{organization_id}",
-                    CreateOrganization(organization_id=organization_id, name=request.name.strip(), now=now), person_id,
-                )
-            add = AddPerson(
-                person_id=person_id, profile=profile, roles=[ROLE_EMPLOYEE, ROLE_ADMINISTRATOR], manager_id="",
-                password_hash=password_hash, now=now,
-            )
-            try:
-                await self.done(person, f"person-{person_id}", add, person_id)
-            except Rejected as error:
-                raise type(error)(error.reason, error.field.removeprefix("profile.")) from error
+                if await queries.organization(tx) is not None:
+                    raise AlreadyExists("the organisation is set up already: sign in instead")
+                begun = await queries.has_administrator(tx)
+            person_id = await self._resumed(profile.email, request.password) if begun else await self._first(profile, request.password)
+            organization_id = new_id()
+            create = CreateOrganization(organization_id=organization_id, name=request.name.strip(), now=self.now())
+            await self.done(organization, f"organization-{organization_id}", create, person_id)
         return SetUpOrganizationResponse(
             organization=await self.GetOrganization(GetOrganizationRequest(), context), administrator=await self.read_person(person_id)
         )
+
+    async def _first(self, profile: Profile, password: str) -> str:
+        """Add the first administrator and answer their id."""
+        async with self.database.snapshot() as tx:
+            profile.handle = await self._free_handle(tx, profile)
+        person_id = new_id()
+        add = AddPerson(
+            person_id=person_id, profile=profile, roles=[ROLE_EMPLOYEE, ROLE_ADMINISTRATOR], manager_id="",
+            password_hash=await self.passwords.hash(password), now=self.now(),
+        )
+        try:
+            await self.done(person, f"person-{person_id}", add, person_id)
+        except Rejected as error:
+            raise type(error)(error.reason, error.field.removeprefix("profile.")) from error
+        return person_id
+
+    async def _resumed(self, email: str, password: str) -> str:
+        """The id of the administrator whom a set-up that broke off has made.
+
+        Raises:
+            AlreadyExists: the address and the password are not theirs.
+        """
+        async with self.database.snapshot() as tx:
+            found = await queries.credentials(tx, email=email)
+            administrators = await queries.active_administrators(tx)
+        right = await self.passwords.verify(found.password_hash if found else "", password)
+        if found is None or not right or found.person_id not in administrators:
+            raise AlreadyExists("somebody began to set this up: finish it with the same e-mail address and password", "email")
+        return found.person_id
 
     async def RenameOrganization(self, request: RenameOrganizationRequest, context: Any) -> Organization:
         """Give the organisation another name; administrators only."""

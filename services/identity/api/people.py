@@ -9,7 +9,7 @@ from libs.eventstore.model import AlreadyExists, InvalidArgument, NotFound, Perm
 from libs.rpc.auth import Caller
 from libs.telemetry import logs
 from libs.text.ids import new_id
-from watercooler.identity.v1.events_pb2 import PersonPhotoChanged, Profile, Role
+from watercooler.identity.v1.events_pb2 import PersonAdded, PersonPhotoChanged, PersonProfileChanged, Profile, Role
 from watercooler.identity.v1.identity_service_pb2 import (
     PERSON_STATE_ACTIVE,
     PERSON_STATE_ERASED,
@@ -199,12 +199,13 @@ class PeoplePart(Part):
     async def ErasePerson(self, request: ErasePersonRequest, context: Any) -> Person:
         """Delete what is known of a person, for good; administrators only."""
         caller = administrator()
-        before = await self.read_person(request.person_id)
+        await self.read_person(request.person_id)
+        addresses = await self._addresses(request.person_id)
         erase = commands.ErasePerson(person_id=request.person_id, now=self.now())
         erased = await self._done(request.person_id, erase, caller, request.request_id)
         try:
-            if before.profile.email:
-                await self.mail.forget(before.profile.email)
+            for address in addresses:
+                await self.mail.forget(address)
             await self._delete_photos(request.person_id)
         except (OSError, BlobStoreFailed):
             # The erasure itself stands. Photos are found again from the log, so erasing once more deletes what is left.
@@ -234,6 +235,12 @@ class PeoplePart(Part):
     async def _done(self, person_id: str, command: commands.PersonCommand, caller: Caller, request_id: str) -> Person:
         await self.done(person, stream_of("person", person_id), command, caller.actor_id, request_id)
         return await self.read_person(person_id)
+
+    async def _addresses(self, person_id: str) -> list[str]:
+        """Every e-mail address the person ever had."""
+        recorded = await self.events.read(stream_of("person", person_id))
+        found = [each.data.profile.email for each in recorded if isinstance(each.data, PersonAdded | PersonProfileChanged)]
+        return [address for address in dict.fromkeys(found) if address]
 
     async def _delete_photos(self, person_id: str) -> None:
         """Delete every photo the person ever had, but those that somebody else has too."""
