@@ -48,6 +48,8 @@ KINDS: tuple[type[Message], ...] = (
 )
 TITLE_CHARACTERS = 200
 REBUILD_BATCH = 500
+# The name by which a rebuild of the index is asked for.
+REBUILT = "index"
 
 _log = logs.get_logger(__name__)
 
@@ -102,9 +104,16 @@ class Indexing:
         return 0
 
     async def take(self, source: str, events: Sequence[Recorded], position: int) -> None:
-        """Write the documents of the events; taking them twice changes nothing."""
+        """Write the documents of the events; taking them twice changes nothing.
+
+        A document that is removed stays in its segment, unfindable, until tantivy merges that, which may be never. So an erasure asks
+        for the index to be filled anew, beside the old one, from logs that do not hold what was erased any more.
+        """
         async with self.paused:
             await self.write(self._shelf.index, source, events, position)
+        if any(isinstance(event.data, AuthorErased | PersonErased) for event in events):
+            async with self._database.transaction() as tx:
+                await queries.ask_for_rebuild(tx, REBUILT, time.time_ns() // 1_000)
 
     async def write(self, index: SearchIndex, source: str, events: Sequence[Recorded], position: int) -> None:
         """Write into a given index."""

@@ -99,3 +99,15 @@ async def forget_document(tx: Transaction, document_id: str) -> None:
 async def authored(reader: Reader, author_id: str) -> list[str]:
     """The documents this person wrote."""
     return [row["document_id"] for row in await reader.fetch("SELECT document_id FROM documents WHERE author_id = :id", id=author_id)]
+
+
+async def ask_for_rebuild(tx: Transaction, part: str, now: int) -> None:
+    """Have the runtime rebuild a part of this service; one that was asked for before and has not begun is the same."""
+    await tx.execute(
+        """
+        INSERT INTO rebuild_requests (part, request_time) VALUES (:part, :now)
+        ON CONFLICT (part) DO UPDATE
+        SET request_time = excluded.request_time, done = 0, total = 0, finish_time = 0, problem = ''
+        """,
+        part=part, now=now,
+    )

@@ -23,7 +23,7 @@ def assemble(context: Context) -> Assembly:
     return Assembly(
         servicers=[(add_SearchServiceServicer_to_server, SearchApi(context.database, shelf))],
         consumers=consumers,
-        rebuilders={"index": rebuild},
+        rebuilders={indexing.REBUILT: rebuild},
         close=shelf.close,
     )
 
