@@ -9,14 +9,14 @@ from watercooler.feed.v1.feed_service_pb2_grpc import add_FeedServiceServicer_to
 from .api import FeedApi
 from .deciders import author, community, follow, inbox, membership, post, response
 from .projections import Activity, Communities, FollowLists, Groups, Notifications, People, Posts, Responses, Timelines
-from .reactors import Erasing, gauge_activity
+from .reactors import Clearing, Erasing, gauge_activity
 
 
 def assemble(context: Context) -> Assembly:
     """The running parts."""
     return Assembly(
         servicers=((add_FeedServiceServicer_to_server, FeedApi(context)),),
-        reactors=(("identity", Erasing(context)),),
+        reactors=(("identity", Erasing(context)), ("feed", Clearing(context))),
         tasks=(lambda: gauge_activity(context),),
     )
 
