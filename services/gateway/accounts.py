@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 import time
 from collections import OrderedDict
@@ -88,7 +89,8 @@ class Accounts:
             return None
         principal = _principal(answer.person, frozenset(answer.token.scopes) & ALL_SCOPES, answer.token.token_id)
         if dropped == self._dropped:
-            _hold(self._secrets, key, principal)
+            ends = answer.token.expire_time.ToMicroseconds() / 1_000_000 if answer.token.HasField("expire_time") else math.inf
+            _hold(self._secrets, key, principal, min(CACHE_SECONDS, ends - time.time()))
         return principal
 
     def forget(self, person_id: str) -> None:
@@ -109,7 +111,7 @@ def _principal(person: identity.Person, scopes: frozenset[str], token_id: str) -
     return Principal(person.person_id, roles, scopes, person, token_id=token_id)
 
 
-def _hold(cache: OrderedDict[str, _Held], key: str, principal: Principal | None) -> None:
-    cache[key] = _Held(time.monotonic() + CACHE_SECONDS, principal)
+def _hold(cache: OrderedDict[str, _Held], key: str, principal: Principal | None, seconds: float = CACHE_SECONDS) -> None:
+    cache[key] = _Held(time.monotonic() + seconds, principal)
     if len(cache) > CACHED:
         cache.popitem(last=False)

@@ -12,6 +12,7 @@ from litestar.response.base import ASGIResponse
 
 from libs.blobs import images
 from libs.blobs.store import BlobNotFound, BlobRef, BlobStore, BlobStoreFailed
+from libs.db.database import Database
 from libs.eventstore.model import micros
 
 from . import queries
@@ -19,6 +20,7 @@ from .http import AnyRequest, current_person, gateway
 from .problems import Refusal
 
 _BLOB_ID_CHARACTERS: Final = 200
+_SWEPT_AT_ONCE: Final = 500
 _HEADERS: Final = {
     "cache-control": "private, max-age=31536000, immutable",
     # Whatever it is, it runs no script and loads nothing, even when opened by itself.
@@ -115,6 +117,7 @@ async def media(request: AnyRequest) -> ASGIResponse:
 async def _read(request: AnyRequest, blob_id: str, size: Literal["", "thumbnail"]) -> tuple[BlobRef, bytes]:
     parts = gateway(request)
     if size == "thumbnail":
+        await parts.blobs.head(blob_id)  # an image that was deleted has no small form either
         async with parts.context.database.snapshot() as tx:
             held = await queries.thumbnail(tx, blob_id)
         if held:
@@ -133,6 +136,28 @@ async def _read(request: AnyRequest, blob_id: str, size: Literal["", "thumbnail"
     async with parts.context.database.transaction() as tx:
         await queries.add_thumbnail(tx, blob_id, small.id, micros(parts.context.now()))
     return small, prepared.thumbnail.content
+
+
+async def sweep_thumbnails(database: Database, blobs: BlobStore) -> int:
+    """Delete the small forms of images that were deleted; answers how many there were. Raises BlobStoreFailed."""
+    after, swept = "", 0
+    while True:
+        async with database.snapshot() as tx:
+            page = await queries.thumbnails(tx, after, _SWEPT_AT_ONCE)
+        if not page:
+            return swept
+        after = page[-1][0]
+        for blob_id, thumbnail_id in page:
+            try:
+                await blobs.head(blob_id)
+                continue
+            except BlobNotFound:
+                swept += 1
+            async with database.transaction() as tx:
+                await queries.delete_thumbnail(tx, blob_id)
+                used = await queries.thumbnail_used(tx, thumbnail_id)
+            if not used:
+                await blobs.delete(thumbnail_id)
 
 
 def _failed() -> Refusal:

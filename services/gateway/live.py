@@ -157,6 +157,11 @@ class Live:
         """End every stream of a person at once."""
         self._close(list(self._of_person.get(person_id, {}).values()))
 
+    def close_other_sessions(self, person_id: str, keep: str) -> None:
+        """End every stream of a person's sessions but for one; those of access tokens go on."""
+        mine = self._of_person.get(person_id, {}).values()
+        self._close([queue for queue in mine if queue.session_id not in ("", keep)])
+
     def close_session(self, session_id: str) -> None:
         """End every stream of a session at once."""
         self._close([queue for queue in self._queues.values() if queue.session_id == session_id])
@@ -368,7 +373,10 @@ async def listen(request: AnyRequest) -> EventStream:
     last = request.headers.get("last-event-id", "")
 
     async def signed_in() -> bool:
-        return not me.session_id or await parts.sessions.get(me.session_id) is not None
+        if not me.session_id:
+            return await parts.accounts.of_token(request.headers.get("authorization", "").partition(" ")[2].strip()) is not None
+        session = await parts.sessions.get(me.session_id)
+        return session is not None and session.expire_time > parts.context.now()
 
     return EventStream(stream(queue, int(last) if last.isascii() and last.isdigit() and len(last) < 19 else None, signed_in))
 

@@ -1,7 +1,6 @@
 """Every statement on the gateway's tables: sessions, and the answers to requests that may be repeated."""
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -164,10 +163,9 @@ async def drop_answer(tx: Transaction, request_key: str) -> None:
     await tx.execute("DELETE FROM answered_requests WHERE request_key = :key", key=request_key)
 
 
-async def delete_answers_of(tx: Transaction, person_ids: Sequence[str]) -> None:
-    """Forget what these people were answered."""
-    for person_id in person_ids:
-        await tx.execute("DELETE FROM answered_requests WHERE person_id = :person_id", person_id=person_id)
+async def delete_answers(tx: Transaction, created_until: int) -> None:
+    """Forget what anybody was answered to requests that came until a time; those still being answered stay."""
+    await tx.execute("DELETE FROM answered_requests WHERE status <> 0 AND create_time <= :created_until", created_until=created_until)
 
 
 async def add_thumbnail(tx: Transaction, blob_id: str, thumbnail_id: str, now: int) -> None:
@@ -179,6 +177,24 @@ async def add_thumbnail(tx: Transaction, blob_id: str, thumbnail_id: str, now: i
         """,
         blob_id=blob_id, thumbnail_id=thumbnail_id, now=now,
     )
+
+
+async def thumbnails(tx: Transaction, after: str, limit: int) -> list[tuple[str, str]]:
+    """Images with their small forms, in order, past an image."""
+    rows = await tx.fetch(
+        "SELECT blob_id, thumbnail_id FROM thumbnails WHERE blob_id > :after ORDER BY blob_id LIMIT :limit", after=after, limit=limit
+    )
+    return [(row["blob_id"], row["thumbnail_id"]) for row in rows]
+
+
+async def delete_thumbnail(tx: Transaction, blob_id: str) -> None:
+    """Forget the small form of an image."""
+    await tx.execute("DELETE FROM thumbnails WHERE blob_id = :blob_id", blob_id=blob_id)
+
+
+async def thumbnail_used(tx: Transaction, thumbnail_id: str) -> bool:
+    """Whether a blob is the small form of some image."""
+    return await tx.fetch_one("SELECT 1 AS one FROM thumbnails WHERE thumbnail_id = :id LIMIT 1", id=thumbnail_id) is not None
 
 
 async def thumbnail(tx: Transaction, blob_id: str) -> str:

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from datetime import timedelta
 from importlib import resources
 from typing import Final
@@ -13,11 +14,14 @@ from watercooler.identity.v1 import events_pb2 as events
 
 from .api.posts import encoded_posts
 from .app import create_app, create_gateway
+from .files import sweep_thumbnails
 from .following import FromNow
 from .idempotency import KEEP
 from .projections import LeaversSignedOut
 
 TIDY_EVERY: Final = timedelta(minutes=10)
+# So long after an erasure the services have deleted the pictures whose small forms go with them.
+GONE_SECONDS: Final = 5.0
 
 _log = logs.get_logger(__name__)
 
@@ -26,12 +30,15 @@ _ACCOUNT_EVENTS = (
     events.PersonProfileChanged, events.PersonPhotoChanged, events.ManagerAssigned, events.RoleGranted, events.RoleRevoked,
     events.PersonLeft, events.PersonRejoined, events.PersonErased, events.AccessTokenRevoked, events.PasswordChanged,
 )
-_GONE = (events.PersonLeft, events.PersonErased)
+# What ends streams, which were opened as somebody with other rights.
+_ENDING = (events.RoleRevoked, events.RoleGranted, events.PersonLeft, events.PersonErased)
 
 
 def assemble(context: Context) -> Assembly:
     """The running parts."""
     gateway = create_gateway(context)
+
+    files_gone = asyncio.Event()
 
     async def account_changed(event: Recorded) -> None:
         data = event.data
@@ -40,7 +47,8 @@ def assemble(context: Context) -> Assembly:
         gateway.sessions.forget_person(data.person_id)
         if isinstance(data, events.PersonErased):
             encoded_posts.clear()
-        if isinstance(data, _GONE):
+            files_gone.set()
+        if isinstance(data, _ENDING):  # the pages of whoever is still here reload, and listen anew as who they are now
             gateway.live.close_person(data.person_id)
         if isinstance(data, events.AccessTokenRevoked):
             gateway.live.close_token(data.token_id)
@@ -50,9 +58,14 @@ def assemble(context: Context) -> Assembly:
             try:
                 now = context.now()
                 await gateway.sessions.tidy(now, now - KEEP)
+                await sweep_thumbnails(context.database, context.blobs)
             except Exception:
-                _log.exception("expired sessions and answers stay for now")
-            await asyncio.sleep(TIDY_EVERY.total_seconds())
+                _log.exception("expired sessions, answers and small images stay for now")
+            files_gone.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(TIDY_EVERY.total_seconds()):
+                    await files_gone.wait()
+                    await asyncio.sleep(GONE_SECONDS)
 
     return Assembly(
         consumers=(

@@ -130,7 +130,14 @@ async def end_sessions(call: Call, query: EndSessionsQuery) -> Ended:
         ended = await call.gateway.sessions.end_all(query.person_id, call.gateway.context.now())
         call.gateway.live.close_person(query.person_id)
         return Ended(ended_count=ended)
-    return Ended(ended_count=await call.gateway.sessions.end_all(me.person_id, call.gateway.context.now(), keep=me.session_id))
+    return await _end_others(call)
+
+
+async def _end_others(call: Call) -> Ended:
+    me = call.me
+    ended = await call.gateway.sessions.end_all(me.person_id, call.gateway.context.now(), keep=me.session_id)
+    call.gateway.live.close_other_sessions(me.person_id, me.session_id)
+    return Ended(ended_count=ended)
 
 
 # --- invitations and passwords ---------------------------------------------------------------------------------------
@@ -205,13 +212,12 @@ class PasswordInput(Input, frozen=True, kw_only=True):
 @operation("PUT", "/me/password", "Change one's password", tag="sign-in", body=PasswordInput, answer=Ended)
 async def change_password(call: Call, body: PasswordInput) -> Ended:
     """Ends all other sessions."""
-    me = call.me
     await call.clients.identity.ChangePassword(
         identity.ChangePasswordRequest(
             current_password=body.current_password, new_password=body.new_password, request_id=call.request_id
         )
     )
-    return Ended(ended_count=await call.gateway.sessions.end_all(me.person_id, call.gateway.context.now(), keep=me.session_id))
+    return await _end_others(call)
 
 
 # --- access tokens ---------------------------------------------------------------------------------------------------

@@ -19,6 +19,8 @@ from .operations import Call, Input, Output, operation
 BATCH: Final = 200
 POLL_SECONDS: Final = 0.25
 HEARTBEAT_SECONDS: Final = 15.0
+# So long a revocation may go unnoticed by an open stream.
+CHECK_SECONDS: Final = 0.5
 
 
 class EventsQuery(Input, frozen=True, kw_only=True):
@@ -57,7 +59,8 @@ async def list_events(call: Call, query: EventsQuery) -> Any:
 
     async def may_go_on() -> bool:
         if me.session_id:
-            if await call.gateway.sessions.get(me.session_id) is None:
+            session = await call.gateway.sessions.get(me.session_id)
+            if session is None or session.expire_time <= call.gateway.context.now():
                 return False
             now = await call.gateway.accounts.of_person(me.person_id)
         else:
@@ -70,16 +73,20 @@ async def list_events(call: Call, query: EventsQuery) -> Any:
 async def stream(log: Log, service: str, after: int, may_go_on: Callable[[], Awaitable[bool]]) -> AsyncGenerator[bytes, None]:
     """The events past a position as server-sent events, with the position as id; ends when the reader may not go on."""
     yield b"retry: 2000\n\n"
-    checked = time.monotonic()
+    checked = spoken = time.monotonic()
     while True:
+        if time.monotonic() - checked >= CHECK_SECONDS:
+            checked = time.monotonic()
+            if not await may_go_on():
+                return
         found = await log.tail(after, BATCH)
         for each in found:
             after = each.position
             yield b"id: %d\ndata: %s\n\n" % (after, msgspec.json.encode(without_secrets(to_json(each, service))))
-        if time.monotonic() - checked >= HEARTBEAT_SECONDS:
-            checked = time.monotonic()
-            if not await may_go_on():
-                return
+        if found:
+            spoken = time.monotonic()
+        elif time.monotonic() - spoken >= HEARTBEAT_SECONDS:
+            spoken = time.monotonic()
             yield b": still here\n\n"
         if not found:
             await asyncio.sleep(POLL_SECONDS)

@@ -176,6 +176,7 @@ async def change_password(request: AnyRequest) -> Response[bytes]:
     if problem is not None:
         return render(request, SettingsSecurityPage(shell=await shell(request), form=problem.form({})), problem.status)
     await parts.sessions.end_all(me.person_id, parts.context.now(), keep=me.session_id)
+    parts.live.close_other_sessions(me.person_id, me.session_id)
     return go(request, "/settings/security", say("Your password is changed, and your other devices are signed out."))
 
 
