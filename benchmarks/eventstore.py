@@ -26,6 +26,7 @@ from libs.db.sqlite import SqliteDatabase
 from libs.eventstore.handle import handle
 from libs.eventstore.model import Metadata, Recorded, Rejected
 from libs.eventstore.store import SCHEMA, EventStore
+from libs.runtime.embedded import spare_collector
 from libs.subscriptions import rebuild
 from libs.subscriptions.consumers import ProjectionConsumer
 from libs.subscriptions.subscription import Subscription
@@ -188,6 +189,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--seconds", type=float, default=3.0)
     seconds = arguments.parse_args().seconds
+    spare_collector()  # as the program does
     with tempfile.TemporaryDirectory(dir=".") as name:
         folder = Path(name)
         one, many = raw(folder, 1, seconds), raw(folder, 64, seconds)

@@ -15,6 +15,7 @@ from .database import Database, DatabaseBusy, DatabaseError, Row, StorageFull, T
 
 BUSY_SECONDS = 15.0
 READERS = 16
+SCRATCH_CACHE_KIB = 65_536
 
 
 class _Connection:
@@ -295,7 +296,7 @@ class SqliteDatabase:
         folder = Path(self.path).parent
         handle, name = tempfile.mkstemp(prefix=".rebuild-", suffix=".db", dir=folder)
         os.close(handle)
-        scratch = SqliteDatabase(name, durable=False)
+        scratch = SqliteDatabase(name, durable=False, cache_kib=SCRATCH_CACHE_KIB)
         try:
             await scratch.install(schema)
             yield scratch

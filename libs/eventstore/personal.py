@@ -30,6 +30,10 @@ class Marks:
     subject: str
     personal: tuple[str, ...]
     erases: bool
+    # The personal fields by how they are copied: messages and lists; plain values; of these, those that may be absent.
+    copied: tuple[str, ...]
+    assigned: tuple[str, ...]
+    optional: frozenset[str]
 
 
 _marks: dict[type[Message], Marks] = {}
@@ -55,7 +59,10 @@ def _read_marks(message_type: type[Message]) -> Marks:
     erases = options.Extensions[options_pb2.erases]
     if (personal or erases) and subject not in descriptor.fields_by_name:
         raise TypeError(f"{descriptor.full_name}: personal fields need the option `subject` to name a field of the message")
-    return Marks(subject, personal, erases)
+    fields = [descriptor.fields_by_name[name] for name in personal]
+    copied = tuple(field.name for field in fields if field.message_type is not None or field.is_repeated)
+    optional = frozenset(field.name for field in fields if field.has_presence)
+    return Marks(subject, personal, erases, copied, tuple(name for name in personal if name not in copied), optional)
 
 
 class Keyring:
@@ -88,21 +95,30 @@ class Keyring:
         for name in mark.personal:
             open_part.ClearField(name)
         hidden = type(event)()
-        hidden.CopyFrom(event)
-        for field, _ in open_part.ListFields():
-            hidden.ClearField(field.name)
+        for name in mark.copied:
+            if name not in mark.optional or event.HasField(name):
+                getattr(hidden, name).MergeFrom(getattr(event, name))
+        for name in mark.assigned:
+            if name not in mark.optional or event.HasField(name):
+                setattr(hidden, name, getattr(event, name))
         nonce = os.urandom(NONCE_BYTES)
         return open_part.SerializeToString(), nonce + cipher.encrypt(nonce, hidden.SerializeToString(), person_id.encode())
 
     async def open(self, event: Message, sealed: bytes, reader: Reader) -> bool:
         """Merge the sealed part into the event; False when the key is gone and with it the personal fields."""
         person_id = getattr(event, marks(type(event)).subject)
-        cipher = self._ciphers.get(person_id)
-        if cipher is None:
+        if self._ciphers.get(person_id) is None:
             cipher = await self._key(person_id, reader)
             if cipher is None:
                 return False
             self.remember({person_id: cipher})
+        return bool(self.opened(event, sealed, person_id))
+
+    def opened(self, event: Message, sealed: bytes, person_id: str) -> bool | None:
+        """As `open`, at once; None when the person's key is not in memory and must be looked up."""
+        cipher = self._ciphers.get(person_id)
+        if cipher is None:
+            return None
         try:
             event.MergeFromString(cipher.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], person_id.encode()))
         except InvalidTag:  # sealed under a key that was erased; the person has a new one since

@@ -87,14 +87,14 @@ class EventStore:
         rows = await self.database.fetch(
             f"SELECT {_COLUMNS} FROM events WHERE stream = :stream AND version > :after ORDER BY version", stream=stream, after=after
         )
-        return [await self._recorded(row) for row in rows]
+        return await self._all_recorded(rows)
 
     async def tail(self, after: int, limit: int) -> list[Recorded]:
         """The next events of the log past a position."""
         rows = await self.database.fetch(
             f"SELECT {_COLUMNS} FROM events WHERE position > :after ORDER BY position LIMIT :limit", after=after, limit=limit
         )
-        return [await self._recorded(row) for row in rows]
+        return await self._all_recorded(rows)
 
     async def head(self) -> int:
         """The position of the newest event; 0 when there is none."""
@@ -247,19 +247,26 @@ class EventStore:
             found = self._by_type[event_type] = tuple(p for p in self.inline if event_type in p.handles)
         return found
 
-    async def _recorded(self, row: Row) -> Recorded:
-        position, event_id, stream, version, type_name, data, sealed, actor, correlation, causation, traceparent, record_time = row
-        kind = _kinds.get(type_name)
-        if kind is None:
-            found = message_type(type_name)
-            kind = _kinds[type_name] = (found, marks(found))
-        message, mark = kind
-        event = message.FromString(data)
-        readable = sealed is None or await self.keyring.open(event, sealed, self.database)
-        if mark.erases:  # another process may have erased: its key must not live on in this one's memory
-            self.keyring.forget(getattr(event, mark.subject))
-        meta = Metadata(actor, correlation, causation, traceparent)
-        return Recorded(event_id, stream, version, position, record_time, event, meta, not readable)
+    async def _all_recorded(self, rows: Sequence[Row]) -> list[Recorded]:
+        found: list[Recorded] = []
+        keyring = self.keyring
+        for position, event_id, stream, version, type_name, data, sealed, actor, correlation, causation, traceparent, record_time in rows:
+            kind = _kinds.get(type_name)
+            if kind is None:
+                known = message_type(type_name)
+                kind = _kinds[type_name] = (known, marks(known))
+            message, mark = kind
+            event = message.FromString(data)
+            readable: bool | None = True
+            if sealed is not None:
+                readable = keyring.opened(event, sealed, getattr(event, mark.subject))
+                if readable is None:
+                    readable = await keyring.open(event, sealed, self.database)
+            if mark.erases:  # another process may have erased: its key must not live on in this one's memory
+                keyring.forget(getattr(event, mark.subject))
+            meta = Metadata(actor, correlation, causation, traceparent)
+            found.append(Recorded(event_id, stream, version, position, record_time, event, meta, not readable))
+        return found
 
 
 _kinds: dict[str, tuple[type[Message], Marks]] = {}

@@ -26,7 +26,7 @@ from libs.subscriptions.cloudevents import to_json
 from libs.telemetry import logs
 
 from . import backup as backups
-from .embedded import MARK, AlreadyRunning, Embedded
+from .embedded import MARK, AlreadyRunning, Embedded, spare_collector
 from .service import Service
 from .settings import Settings, SettingsError, load
 from .verify import verify as verify_network
@@ -142,6 +142,7 @@ def build(services: Sequence[Service], prepare_sample: Prepare | None = None) ->
         --data and --json may stand before or after the command.
         """
         settings = _loaded(data=data)
+        spare_collector()
         logs.configure(settings.log_format, settings.log_level if context.invoked_subcommand == "run" else "warning")
         context.obj = App(services, settings, as_json, Console())
 

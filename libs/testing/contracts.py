@@ -20,8 +20,9 @@ from libs.eventstore.store import SCHEMA, EventStore
 from libs.subscriptions import rebuild
 from libs.subscriptions.consumers import Erasure, ErasureConsumer, ProjectionConsumer
 from libs.subscriptions.subscription import Subscription
+from watercooler.common.v1.blob_pb2 import Attachment
 from watercooler.feed.v1.events_pb2 import PostDeleted, PostEdited, PostPublished
-from watercooler.identity.v1.events_pb2 import PersonErased
+from watercooler.identity.v1.events_pb2 import PersonAdded, PersonErased, Profile
 
 META = Metadata("ann", "correlation", "cause", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
 
@@ -241,6 +242,25 @@ class EventStoreContract(DatabaseFactory):
         assert row is not None
         assert b"personal" not in bytes(row["data"]) and b"personal" not in bytes(row["sealed"])
         assert b"ann" in bytes(row["data"])
+
+    @pytest.mark.parametrize(
+        "event",
+        [
+            PersonAdded(person_id="ann"),
+            PersonAdded(person_id="ann", profile=Profile()),
+            PersonAdded(person_id="ann", profile=Profile(name="Ann", languages=["en", "et"], custom_fields={"desk": "4"})),
+            PostPublished(post_id="p1", author_id="ann"),
+            PostPublished(
+                post_id="p1", author_id="ann", body="text", tags=["a"],
+                attachments=[Attachment(blob_id="b1", description="one"), Attachment(blob_id="b2")],
+            ),
+        ],
+        ids=str,
+    )
+    async def test_sealed_and_opened_an_event_is_what_it_was(self, database: Database, event: Message) -> None:
+        await EventStore("test", database).append("thing-1", 0, [event], META)
+        [stored] = await EventStore("test", database).read("thing-1")
+        assert stored.data == event and not stored.erased
 
     async def test_erasure_leaves_history_without_its_text(self, database: Database) -> None:
         store = EventStore("test", database, (Texts(),))
