@@ -49,6 +49,7 @@ $(STAMPS)/dev: requirements/dev.txt $(STAMPS)/runtime
 
 $(STAMPS)/project: pyproject.toml $(STAMPS)/runtime
 	@$(PIP) --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m compileall -q libs services protos  # a start need not compile, also where PYTHONDONTWRITEBYTECODE is set
 	@touch $@
 
 # `npm ci` empties node_modules first, so the marks of what it holds are kept in there. The checkers' packages contain the build's.
