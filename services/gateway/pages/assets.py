@@ -18,8 +18,8 @@ MISSING: Final = "The web interface has not been built: run `make assets`, then 
 
 _HASHED = re.compile(r".+-[A-Za-z0-9]{8}\.[a-z]+")
 _TYPES = {
-    ".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml", ".png": "image/png",
-    ".txt": "text/plain; charset=utf-8", ".webmanifest": "application/manifest+json", ".woff2": "font/woff2",
+    ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml", ".png": "image/png",
+    ".txt": "text/plain", ".webmanifest": "application/manifest+json", ".woff2": "font/woff2",
 }
 
 
@@ -62,7 +62,7 @@ async def asset(request: AnyRequest) -> Response[bytes]:
     if found is None:
         missing = MISSING if not _assets else "There is no such file.\n"
         headers = {"cache-control": "no-store"}
-        return Response(missing.encode(), status_code=404 if _assets else 503, media_type="text/plain; charset=utf-8", headers=headers)
+        return Response(missing.encode(), status_code=404 if _assets else 503, media_type="text/plain", headers=headers)
     encoding = _encoding(request.headers.get("accept-encoding", ""), found)
     headers = {"cache-control": found.cache, "vary": "Accept-Encoding"}
     if encoding:
@@ -74,7 +74,7 @@ async def favicon(request: AnyRequest) -> Response[bytes]:
     """The icon for programs that do not read the page."""
     name = next((name for name in _assets if name.startswith("favicon-")), "")
     if not name:
-        return Response(b"", status_code=404, media_type="text/plain; charset=utf-8")
+        return Response(b"", status_code=404, media_type="text/plain")
     return Response(b"", status_code=302, headers={"location": f"/assets/{name}", "cache-control": BRIEFLY}, media_type="text/plain")
 
 

@@ -239,12 +239,12 @@ def render(request: AnyRequest, view: Page | Fragment, status: int = 200, *, coo
     if len(body) > COMPRESS_FROM_BYTES and "gzip" in request.headers.get("accept-encoding", ""):
         body = gzip.compress(body, GZIP_LEVEL, mtime=0)
         headers["content-encoding"] = "gzip"
-    return Response(body, status_code=status, media_type="text/html; charset=utf-8", cookies=set_cookies, headers=headers)
+    return Response(body, status_code=status, media_type="text/html", cookies=set_cookies, headers=headers)
 
 
 def nothing(request: AnyRequest) -> Response[bytes]:
     """Done, and there is nothing to show in its place."""
-    return Response(b"", status_code=204, media_type="text/html; charset=utf-8")
+    return Response(b"", status_code=204, media_type="text/html")
 
 
 def go(request: AnyRequest, path: str, notice: str = "", **options: Any) -> Response[bytes]:

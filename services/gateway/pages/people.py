@@ -239,9 +239,11 @@ async def organization(request: AnyRequest) -> Response[bytes]:
         around, chart = await asyncio.gather(
             shell(request), services.identity.GetOrganizationChart(identity.GetOrganizationChartRequest(depth=2))
         )
-        if len(chart.nodes) != 1:
-            return render(request, OrganizationPage(shell=around, tops=[convert.chart_node(each) for each in chart.nodes]))
-        return render(request, OrganizationPage(shell=around, tops=[convert.chart_node(chart.nodes[0])]))
+        # One at the top: the chart is drawn around them, with whoever reports to them side by side.
+        if len(chart.nodes) == 1:
+            top = convert.chart_node(chart.nodes[0], chart.nodes[0].person.person_id)
+            return render(request, OrganizationPage(shell=around, centre=top))
+        return render(request, OrganizationPage(shell=around, tops=[convert.chart_node(each) for each in chart.nodes]))
     person_id = path_id(request, "person_id")
     around, chart = await asyncio.gather(
         shell(request), services.identity.GetOrganizationChart(identity.GetOrganizationChartRequest(person_id=person_id, depth=2))

@@ -1,0 +1,275 @@
+"""The pages over a whole network: what they answer, what they cost, what they refuse."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import httpx
+import pytest
+
+from libs.testing.world import World
+from services.feed.service import SERVICE as FEED
+from services.gateway.http import Clients
+from services.gateway.pages import assets, convert, directory_file
+from services.gateway.pages.posts import difference
+from services.gateway.service import SERVICE as GATEWAY
+from services.identity.service import SERVICE as IDENTITY
+from services.search.service import SERVICE as SEARCH
+from watercooler.search.v1 import search_service_pb2 as search
+
+from .conftest import PASSWORD, QUICK, Network, Person
+
+CALLS_MAX = 10
+HX = {"hx-request": "true"}
+
+
+class Counting:
+    """A stub that notes which of its methods are called."""
+
+    def __init__(self, stub: Any, calls: list[str]) -> None:
+        self._stub, self._calls = stub, calls
+
+    def __getattr__(self, name: str) -> Any:
+        self._calls.append(name)
+        return getattr(self._stub, name)
+
+
+def count(network: Network) -> list[str]:
+    """Notes every call the gateway makes from now on, for pages and for who asks for them."""
+    calls: list[str] = []
+    held = network.gateway.clients
+    counting: Any = Clients(Counting(held.identity, calls), Counting(held.feed, calls), Counting(held.search, calls))  # type: ignore[arg-type]
+    object.__setattr__(network.gateway, "clients", counting)
+    network.gateway.accounts._clients = counting
+    return calls
+
+
+async def form(person: Person, path: str, fields: dict[str, Any], **options: Any) -> httpx.Response:
+    """Send a form of a page, with the token that the page carries."""
+    token = person.client.headers["x-csrf-token"]
+    return await person.client.post(path, data={"csrf_token": token, **fields}, **options)
+
+
+@pytest.fixture
+async def ada(network: Network) -> Person:
+    """The administrator in a browser."""
+    return await network.browser(network.administrator)
+
+
+async def test_every_page_answers_within_ten_calls(network: Network, ada: Person) -> None:
+    admin = network.administrator
+    bo = await network.person("Bo Berg")
+    await admin.put(f"/people/{bo.id}/manager", {"manager_id": admin.id})
+    await bo.put(f"/people/{admin.id}/follow")
+    community = (await admin.post("/communities", {"name": "Pumps", "kind": "open", "tags": ["pumps"]})).json()["id"]
+    await bo.post(f"/communities/{community}/join")
+    post = (await bo.post("/posts", {"body": "Pump 3 hums, @ada #pumps"})).json()["id"]
+    named = {"kind": "people", "person_ids": [admin.id, bo.id]}
+    assert (await bo.post("/posts", {"body": "Between us.", "audience": named})).status_code == 201
+    reply = (await admin.post("/posts", {"body": "Since when?", "parent_id": post})).json()["id"]
+    await admin.put(f"/posts/{reply}/save")
+    await bo.post(f"/posts/{reply}/reactions", {"emoji": "👍"})
+    await network.world.settle()
+    own = (await admin.post("/posts", {"body": "Mine."})).json()["id"]
+    calls = count(network)
+    for path in (
+        "/", "/company", "/compose", "/saved", "/tags/pumps", f"/posts/{post}", f"/posts/{own}/edit", f"/posts/{post}/history",
+        f"/posts/{own}/delete", "/communities", "/communities?tab=mine", "/communities?q=pum", "/communities/new",
+        f"/communities/{community}", f"/communities/{community}/members", f"/communities/{community}/members?q=bo",
+        f"/communities/{community}/edit", f"/communities/{community}/requests", "/people", "/people?q=bo", f"/people/{bo.id}",
+        f"/people/{ada.id}", "/organisation", f"/organisation/{bo.id}", "/search", "/search?q=pump&author=@bo.berg&tag=pumps",
+        "/notifications", "/settings/profile", "/settings/security", "/settings/sessions", "/settings/tokens", "/settings/appearance",
+        "/admin/people", "/admin/invite", "/admin/import", "/admin/sessions", "/admin/erasure?q=bo", f"/admin/erasure?person_id={bo.id}",
+        "/admin/operation", "/design",
+    ):
+        # As dear as it gets: nothing is remembered from the page before.
+        network.gateway.accounts.forget(ada.id)
+        network.gateway.site._organization = network.gateway.site._facets = None
+        calls.clear()
+        answer = await ada.client.get(path)
+        assert answer.status_code == 200, (path, answer.status_code, answer.text[:500])
+        assert len(calls) <= CALLS_MAX, (path, calls)
+        assert answer.text.count("<h1") == 1, path
+        assert answer.headers["content-type"] == "text/html; charset=utf-8"
+        assert "default-src 'none'" in answer.headers["content-security-policy"]
+        for sent in re.findall(r'<form[^>]*method="post".*?</form>', answer.text, re.DOTALL):
+            assert 'name="csrf_token"' in sent, (path, sent[:120])
+
+
+async def test_before_the_set_up_every_page_leads_there(tmp_path: Any) -> None:
+    async with World.of(tmp_path, IDENTITY, FEED, SEARCH, GATEWAY, **QUICK) as world:
+        network = Network(world)
+        client = network.anybody.client
+        for path in ("/", "/sign-in", "/people", "/invitation/x", "/admin/people"):
+            answer = await client.get(path)
+            assert (answer.status_code, answer.headers["location"]) == (303, "/setup"), path
+        page = await client.get("/setup")
+        assert page.status_code == 200
+        token = re.findall(r'name="csrf_token" value="([^"]+)"', page.text)[0]
+        fields = {"organization_name": "Example", "name": "Ada Admin", "email": "ada@water.example", "password": PASSWORD}
+        assert (await client.post("/setup", data=fields)).status_code == 403, "without the token"
+        refused = await client.post("/setup", data={**fields, "csrf_token": token, "email": "ada"})
+        assert refused.status_code == 422
+        assert 'value="Ada Admin"' in refused.text
+        assert PASSWORD not in refused.text
+        done = await client.post("/setup", data={**fields, "csrf_token": token})
+        assert (done.status_code, done.headers["location"]) == (303, "/")
+        assert (await client.get("/")).status_code == 200
+        assert (await client.get("/setup")).headers["location"] == "/"
+
+
+async def test_a_sign_in_comes_back_only_to_this_site(network: Network) -> None:
+    ada = network.administrator
+    client = Person(network, ada.id, ada.email).client
+    for asked, goes in (
+        ("/people?q=bo", "/people?q=bo"), ("https://example.com", "/"), ("//example.com", "/"), ("/\\example.com", "/"),
+        ("javascript:alert(1)", "/"), ("/a\r\nset-cookie: x=y", "/"),
+    ):
+        token = re.findall(r'name="csrf_token" value="([^"]+)"', (await client.get("/sign-in")).text)[0]
+        fields = {"csrf_token": token, "email": ada.email, "password": PASSWORD, "next": asked}
+        answer = await client.post("/sign-in", data=fields)
+        assert (answer.status_code, answer.headers["location"]) == (303, goes), asked
+        client.cookies.clear()
+
+
+async def test_htmx_is_answered_with_the_part_it_asks_for(network: Network, ada: Person) -> None:
+    for number in range(25):
+        assert (await network.administrator.post("/posts", {"body": f"Number {number}"})).status_code == 201
+    await network.world.settle()
+    page = await ada.client.get("/company")
+    following = re.findall(r'hx-get="(/company\?page=[^"]+)"', page.text)[0].replace("&amp;", "&")
+    part = await ada.client.get(following, headers=HX)
+    assert "<html" not in part.text
+    assert len(re.findall(r"<article", part.text)) == 5
+    whole = await ada.client.get(following)
+    assert "<html" in whole.text
+    post = re.findall(r'id="post-([0-9a-f-]{36})"', page.text)[0]
+    for path, fields, marks in (
+        (f"/posts/{post}/reactions", {"emoji": "🎉"}, 'data-emoji="🎉"'),
+        (f"/posts/{post}/save", {"save": "1"}, 'aria-pressed="true"'),
+        (f"/posts/{post}/replies", {"body": "An answer"}, "An answer"),
+        ("/posts", {"body": "By script", "audience": "everyone", "request_id": "r-1"}, "By script"),
+    ):
+        answer = await form(ada, path, fields, headers=HX)
+        assert answer.status_code == 200, (path, answer.text[:300])
+        assert marks in answer.text
+        assert "<html" not in answer.text
+    again = await form(ada, f"/posts/{post}/reactions", {"emoji": "🎉"}, headers=HX)
+    assert 'data-emoji="🎉"' not in again.text, "the same emoji again takes it back"
+    assert (await form(ada, "/posts", {"body": "By script", "audience": "everyone", "request_id": "r-1"})).status_code == 303
+    assert (await ada.client.get("/company")).text.count("By script") == 1, "the same form sent twice is one post"
+
+
+async def test_a_refused_form_comes_again_with_what_was_typed(network: Network, ada: Person) -> None:
+    for fields, marks in (
+        ({"body": "", "audience": "everyone"}, "aria-invalid"),
+        ({"body": "x" * 10_001, "audience": "everyone"}, "x" * 10_001),
+        ({"body": "Typed text", "audience": "people", "people": "Nobody Known"}, "Nobody Known"),
+        ({"body": "Typed text", "audience": "nonsense"}, "Typed text"),
+        ({"body": "Typed text", "audience": "community:01999999-9999-7999-8999-999999999999"}, "Typed text"),
+    ):
+        for headers in ({}, HX):
+            answer = await form(ada, "/posts", fields, headers=headers)
+            assert answer.status_code == 422, fields
+            assert marks in answer.text
+    lost = await ada.client.post("/posts", data={"body": "Typed before the session changed", "csrf_token": "old"}, headers={"x-csrf-token": ""})
+    assert lost.status_code == 403
+    assert "Typed before the session changed" in lost.text
+
+
+async def test_guests_see_no_directory(network: Network) -> None:
+    guest = await network.browser(await network.person("Gil Guest", roles=("guest",)))
+    assert (await guest.client.get("/")).status_code == 200
+    for path in ("/people", "/organisation", "/admin/people"):
+        assert (await guest.client.get(path)).status_code == 403, path
+    assert 'href="/people"' not in (await guest.client.get("/")).text
+
+
+async def test_built_files_are_kept_for_ever_and_packed(network: Network) -> None:
+    client = network.anybody.client
+    names = [name for name in assets._assets if name.endswith((".js", ".css"))]
+    if not names:
+        assert (await client.get("/assets/app.css")).status_code == 503
+        pytest.skip("the web interface is not built: make assets")
+    for name in names:
+        for encoding in ("br", "gzip"):
+            answer = await client.get(f"/assets/{name}", headers={"accept-encoding": encoding})
+            assert answer.headers["content-encoding"] == encoding
+            assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
+        plain = await client.get(f"/assets/{name}", headers={"accept-encoding": "identity"})
+        assert "content-encoding" not in plain.headers
+        assert plain.content
+    assert (await client.get("/assets/../service.py")).status_code == 404
+    assert (await client.get("/assets/nothing.css")).status_code == 404
+
+
+async def test_pages_are_packed_where_the_browser_can_unpack(network: Network, ada: Person) -> None:
+    packed = await ada.client.get("/design", headers={"accept-encoding": "gzip"})
+    assert packed.headers["content-encoding"] == "gzip"
+    assert "Accept-Encoding" in packed.headers["vary"]
+    plain = await ada.client.get("/design", headers={"accept-encoding": "identity"})
+    assert "content-encoding" not in plain.headers
+
+
+async def test_an_access_token_opens_no_page(network: Network) -> None:
+    answer = await network.administrator.client.get("/")
+    assert answer.status_code == 403
+
+
+# --- the small parts --------------------------------------------------------------------------------------------------
+
+
+def test_what_was_found_is_marked_and_everything_else_escaped() -> None:
+    fragment = search.Fragment(text='<b>pump</b> & "more"', highlights=[search.Span(start=3, end=7)])
+    assert convert.marked(fragment) == "&lt;b&gt;<mark>pump</mark>&lt;/b&gt; &amp; &#34;more&#34;"
+    assert convert.marked(search.Fragment(text="<script>")) == "&lt;script&gt;"
+
+
+def test_what_changed_between_two_texts_is_marked_and_escaped() -> None:
+    shown = difference("Lunch is at <noon>.", "Lunch is at one.\nBring <b>.")
+    assert shown.startswith("<p>Lunch is at <del>&lt;noon&gt;.</del><ins>one.")
+    assert "<b>" not in shown
+    assert "<br>" in shown
+    assert difference("a " * 5_000, "b " * 5_000) == ""
+
+
+def test_devices_are_named() -> None:
+    firefox = "Mozilla/5.0 (X11; Linux x86_64; rv:130.0) Gecko/20100101 Firefox/130.0"
+    assert convert.device(firefox) == "Firefox, Linux"
+    assert convert.device("Mozilla/5.0 (iPhone; CPU iPhone OS 17_0) Version/17.0 Safari/604.1") == "Safari, iPhone"
+    assert convert.device("own-program/1.0") == "own-program/1.0"
+    assert convert.device("") == "?"
+
+
+def test_a_directory_file_is_read_by_the_usual_names() -> None:
+    content = '\ufeffName;E-Mail;Job Title;Reports to;Languages;Phone\nMei Tanaka;mei@x.example;"Lead; lenses";ada@x.example;ja, en;+81 1234567\n\n'
+    (record,) = directory_file.read(content.encode(), "csv")
+    assert record.place == "line 2"
+    assert (record.profile.name, record.profile.title) == ("Mei Tanaka", "Lead; lenses")
+    assert (record.manager_key, record.has_manager) == ("ada@x.example", True)
+    assert list(record.profile.languages) == ["ja", "en"]
+    assert record.profile.contact["Phone"] == "+81 1234567"
+    assert sorted(record.fields) == ["contact", "email", "languages", "name", "title"]
+    lines = b'{"fullName": "Bo Berg", "email": "bo@x.example", "languages": ["sv"], "left": true}\n'
+    (bo,) = directory_file.read(lines, "jsonl")
+    assert (bo.profile.name, bo.left, list(bo.profile.languages)) == ("Bo Berg", True, ["sv"])
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "says"),
+    [
+        (b"", "csv", "names no field"),
+        (b"Name,E-mail\n", "csv", "no records"),
+        (b"Colour,Size\nred,4\n", "csv", "names no field"),
+        ("Name,E-mail\nAda,ada\xe4@x\n".encode("latin-1"), "csv", "line 2"),
+        (b'Name,E-mail\n"Ada,ada@x.example\n', "csv", "Line"),
+        (b'{"name": "Ada"}\nnot json\n', "jsonl", "Line 2"),
+        (b"[1]\n", "jsonl", "no JSON object"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_refused_with_its_line(content: bytes, kind: str, says: str) -> None:
+    with pytest.raises(directory_file.FileRefused, match=says):
+        directory_file.read(content, kind)
+
+
