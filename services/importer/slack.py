@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
+from zoneinfo import available_timezones
 
 from libs.rpc.errors import RpcError
 from watercooler.feed.v1 import events_pb2 as feed_events
@@ -45,6 +46,7 @@ parts:
 
 # What Slack itself writes about a channel is no message of a person.
 _WRITTEN_BY_PEOPLE = ("", "me_message", "thread_broadcast", "file_share", "file_comment", "reply_broadcast")
+_HANDLE = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]{0,62}[a-z0-9_])?")
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}\.json")
 
 
@@ -182,6 +184,11 @@ class _Export:
                 decided.append(Found("people", place, REFUSED, str(error)))
                 continue
             self.handles[user_id], self.keys[user_id] = message.profile.handle or name, user_id
+            # What Slack lets stand here and the directory would not is no reason to refuse the person.
+            if not _HANDLE.fullmatch(message.profile.handle):
+                message.profile.handle = ""
+            if message.profile.time_zone not in available_timezones():
+                message.profile.time_zone = ""
             known = await self._known(message.profile.email, message.profile.name)
             if known is not None:
                 self.keys[user_id], self.handles[user_id] = known.person_id, known.profile.handle

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import os
 import random
 import time
 from collections.abc import Iterator
@@ -236,3 +237,8 @@ def test_files_are_found_below_the_source_in_order(tmp_path: Path) -> None:
     assert [shown for _, shown in readers.files(tmp_path, Part("people", exclude=("_index.*",)))] == ["a.yml", "b.yml", "sub/c.yaml"]
     assert [shown for _, shown in readers.files(tmp_path, Part("people", files="*.txt", format="yaml"))] == ["notes.txt"]
     assert [shown for _, shown in readers.files(tmp_path / "a.yml", Part("people", files="*.csv"))] == ["a.yml"]
+
+
+def test_a_file_name_that_is_no_text_is_shown_with_escapes(tmp_path: Path) -> None:
+    written(tmp_path, os.fsdecode(b"J\xfcrgen.yml"), "name: x\n")
+    assert [each.place for each in readers.read(tmp_path, Part("people"), BYTES_MAX)] == ["J\\udcfcrgen.yml"]

@@ -5,10 +5,13 @@ import stat
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
+
 from libs.testing.world import World
 from services.feed.service import SERVICE as FEED
 from services.identity.service import SERVICE as IDENTITY
 from services.importer import sample
+from services.main import prepare_sample
 from services.sample import load_sample
 from watercooler.feed.v1.feed_service_pb2 import TIMELINE_KIND_SAVED, ListCommunitiesRequest, ListTimelineRequest
 from watercooler.feed.v1.feed_service_pb2_grpc import FeedServiceStub
@@ -70,6 +73,26 @@ async def test_the_sample_is_loaded_whole_and_its_people_sign_in(tmp_path: Path)
         bodies = {post.body: post.publish_time for post in found.posts if saver in post.saves}
         assert {post.body: post.publish_time.ToDatetime(UTC) for post in saved.posts} == bodies
         await world.assert_rebuilds()
+
+
+async def test_run_with_sample_prints_how_to_sign_in_and_loads_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    async with World.of(tmp_path, IDENTITY, FEED) as world:
+        await prepare_sample(world.embedded)
+        told = capsys.readouterr().out
+        credentials = sample.stored(tmp_path / "var")
+        assert credentials is not None
+        for role in ("administrator", "employee"):
+            one = next(each for each in credentials if each.role == role)
+            assert one.email in told and one.password in told and one.token in told
+        assert told.count("password") == 2  # of nobody else
+        head = await world.store("feed").head()
+        await prepare_sample(world.embedded)
+        told = capsys.readouterr().out
+        assert "is there already" in told and "sample-credentials.json" in told and "password" not in told
+        assert await world.store("feed").head() == head
+        (tmp_path / "var" / sample.FILE_NAME).unlink()
+        await prepare_sample(world.embedded)
+        assert "is not empty, so the sample was not loaded" in capsys.readouterr().out
 
 
 async def _count(world: World, suffix: str) -> int:

@@ -20,8 +20,11 @@ from watercooler.identity.v1.events_pb2 import Profile
 
 USERS = [
     {"id": "U1", "name": "ada", "real_name": "Ada Byron", "profile": {"email": "ada@example.com", "title": "Countess"}},
-    {"id": "U2", "name": "bob", "real_name": "Bob Babbage", "profile": {"email": "bob@example.com"}},
-    {"id": "U3", "name": "gone", "real_name": "Grace Gone", "deleted": True, "profile": {"email": "grace@example.com"}},
+    {"id": "U2", "name": "bob", "tz": "Mars/Olympus", "real_name": "Bob Babbage", "profile": {"email": "bob@example.com"}},
+    {
+        "id": "U3", "name": "gone", "real_name": "Grace Gone", "deleted": True, "profile": {"email": "grace@example.com"},
+        "tz": "Mars/Olympus",
+    },
     {"id": "U4", "name": "nomail", "real_name": "Nora Nomail", "profile": {}},
     {"id": "USLACKBOT", "name": "slackbot", "real_name": "slackbot"},
     {"id": "U5", "name": "robot", "is_bot": True},
@@ -156,7 +159,8 @@ async def test_bad_members_are_told_and_the_others_come(tmp_path: Path) -> None:
         tmp_path / "export.zip",
         **{
             "../../etc/passwd": b"x", "/abs.json": b"x", "c:\\x.json": b"x",
-            "general/2020-09-14.json": b"{", "general/2020-09-15.json": b"\xff\xfe", "general/2020-09-16.json": b"[" * 50_000, "general/2020-09-17.json": {"no": "list"},
+            "general/2020-09-14.json": b"{", "general/2020-09-15.json": b"\xff\xfe",
+            "general/2020-09-16.json": b"[" * 50_000, "general/2020-09-17.json": {"no": "list"},
         },
     )
     async with World.of(tmp_path, IDENTITY, FEED) as world:

@@ -32,7 +32,8 @@ def files(root: Path, part: Part) -> list[tuple[Path, str]]:
     if root.is_file():
         return [(root, root.name)]
     found = [path for path in root.glob(part.files or "**/*") if path.is_file()]
-    named = [(path, path.relative_to(root).as_posix()) for path in found]
+    # A name of bytes that are no UTF-8 is shown with escapes, since reports and messages are UTF-8.
+    named = [(path, path.relative_to(root).as_posix().encode("utf-8", "backslashreplace").decode()) for path in found]
     kept = [
         (path, shown) for path, shown in named
         if (part.format or path.suffix.lower() in FORMATS) and not any(PurePosixPath(shown).match(each) for each in part.exclude)
