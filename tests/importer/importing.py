@@ -1,7 +1,7 @@
 """Runs an import inside a small world and tells what became of every record."""
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +77,3 @@ async def pages(call: Any, request: Any, name: str) -> list[Any]:
         if not answer.next_page_token:
             return everything
         request.page_token = answer.next_page_token
-
-
-__all__ = ["MAPPINGS", "Outcome", "events", "feed", "identity", "imported", "pages", "replace"]
