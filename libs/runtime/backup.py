@@ -38,6 +38,7 @@ async def backup(services: Sequence[Service], settings: Settings, target: Path, 
     with tempfile.TemporaryDirectory(prefix=".backup-", dir=data) as folder:
         part = target.with_name(target.name + ".part")
         try:
+            part.touch(mode=0o600)  # it holds every key
             with tarfile.open(part, "w:gz", compresslevel=3) as archive:
                 archive.add(data / MARK, MARK)
                 for service in followers_first(services):
@@ -83,7 +84,7 @@ def restore(settings: Settings, source: Path) -> None:
             found = int(json.load(mark)["format"]) if mark else 0
             if found > FORMAT:
                 raise BackupError(f"{source} was made by a newer version (format {found}, this one knows {FORMAT})")
-            data.mkdir(parents=True, exist_ok=True)
+            data.mkdir(parents=True, exist_ok=True, mode=0o700)
             archive.extractall(data, filter="data")
     except (tarfile.TarError, OSError, KeyError, ValueError, TypeError, EOFError) as error:
         raise BackupError(f"{source} cannot be read as a backup: {error}") from error

@@ -267,7 +267,7 @@ class Embedded:
 
     def _claim(self, data: Path) -> None:
         try:
-            data.mkdir(parents=True, exist_ok=True)
+            data.mkdir(parents=True, exist_ok=True, mode=0o700)
             mark = data / MARK
             if not mark.exists():
                 if any(data.glob("*.db")):

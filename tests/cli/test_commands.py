@@ -155,6 +155,8 @@ def test_a_backup_restores_people_posts_keys_files_and_tokens(network: Running, 
     target = tmp_path / "backup.tar.gz"
     [told] = network.command.lines("backup", str(target), "--json")
     assert told == {"file": str(target), "size_bytes": target.stat().st_size}
+    assert target.stat().st_mode & 0o077 == 0, "a backup holds every key"
+    assert network.command.data.stat().st_mode & 0o077 == 0
     lost = network.post("after the backup")
     assert "overwrites nothing" in network.command("backup", str(target), status=1)
     assert "not empty" in network.command("restore", str(target), status=1)
