@@ -211,7 +211,7 @@ class TestCommunity:
         ({"name": "x" * 101}, "1 to 100", "name"),
         ({"description": "x" * 1_001}, "1,000", "description"),
         ({"rules": "x" * 10_001}, "10,000", "rules"),
-        ({"tags": tuple(map(str, range(21)))}, "20", "tags"),
+        ({"tags": tuple(map(str, range(51)))}, "50", "tags"),
         ({"kind": e.COMMUNITY_KIND_UNSPECIFIED}, "open, closed or secret", "kind"),
     ])
     def test_has_limits(self, change: dict[str, Any], text: str, field: str) -> None:

@@ -15,7 +15,7 @@ Event = CommunityCreated | CommunityChanged | CommunityArchived | CommunityUnarc
 NAME_CHARACTERS = 100
 DESCRIPTION_CHARACTERS = 1_000
 RULES_CHARACTERS = 10_000
-TAGS = 20
+TAGS = 50
 
 
 @dataclass(frozen=True, slots=True)

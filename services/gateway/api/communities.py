@@ -18,7 +18,7 @@ from .operations import Answer, Call, Input, operation
 Name = Annotated[str, Meta(min_length=1, max_length=100)]
 Description = Annotated[str, Meta(max_length=2_000)]
 Rules = Annotated[str, Meta(max_length=10_000, description="Markdown.")]
-Tags = Annotated[list[Annotated[str, Meta(min_length=1, max_length=100)]], Meta(max_length=20)]
+Tags = Annotated[list[Annotated[str, Meta(min_length=1, max_length=100)]], Meta(max_length=50)]
 
 
 class CommunitiesQuery(Page, frozen=True, kw_only=True):

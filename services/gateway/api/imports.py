@@ -149,7 +149,7 @@ class CommunityRecord(Input, frozen=True, kw_only=True):
     description: Annotated[str, Meta(max_length=2_000)] = ""
     rules: Annotated[str, Meta(max_length=10_000)] = ""
     kind: CommunityKindName = "open"
-    tags: Annotated[list[Annotated[str, Meta(max_length=100)]], Meta(max_length=20)] = []
+    tags: Annotated[list[Annotated[str, Meta(max_length=100)]], Meta(max_length=50)] = []
     owner_keys: Keys = []
     moderator_keys: Keys = []
     member_keys: Keys = []
