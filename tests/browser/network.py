@@ -9,6 +9,7 @@ import re
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from pathlib import Path
@@ -58,6 +59,7 @@ class Network:
 
     def _wait(self, seconds: float) -> None:
         until = time.monotonic() + seconds
+        pause = threading.Event()
         while True:
             if self._process.poll() is not None:
                 raise RuntimeError(f"the network ended: {self.log()}")
@@ -67,7 +69,7 @@ class Network:
             except OSError:
                 if time.monotonic() > until:
                     raise RuntimeError(f"the network does not answer: {self.log()}") from None
-                time.sleep(0.05)  # between two looks at a process that is starting
+                pause.wait(0.05)  # between two looks at a process that is starting
 
     def log(self) -> str:
         """What the process said."""

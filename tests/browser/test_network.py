@@ -562,7 +562,7 @@ def test_what_is_not_open_to_one_is_not_there(world: World, open_as: OpenAs) -> 
 
 def test_every_page_is_accessible_in_light_and_dark_and_fits_a_phone(world: World, open_as: OpenAs) -> None:
     person_id, _ = world.people["Mei Tanaka"]
-    post_id = world.admin.post("A post for every page, with a `very-long-word-that-nobody-ever-breaks-anywhere-in-the-whole-wide-world` in it.")
+    post_id = world.admin.post("For every page, with a `very-long-word-that-nobody-ever-breaks-anywhere-in-the-whole-wide-world` in it.")
     communities = world.network.api("GET", "/communities", world.admin.token)["communities"]
     community = f"/communities/{communities[0]['id']}" if communities else "/communities"
     page = open_as("Ada Winter", color_scheme="light", reduced_motion="reduce")

@@ -173,9 +173,10 @@ async def test_a_refused_form_comes_again_with_what_was_typed(network: Network, 
             answer = await form(ada, "/posts", fields, headers=headers)
             assert answer.status_code == 422, fields
             assert marks in answer.text
-    lost = await ada.client.post("/posts", data={"body": "Typed before the session changed", "csrf_token": "old"}, headers={"x-csrf-token": ""})
+    old = {"body": "Typed before the session changed", "csrf_token": "old"}
+    lost = await ada.client.post("/posts", data=old, headers={"x-csrf-token": ""})
     assert lost.status_code == 403
-    assert "Typed before the session changed" in lost.text
+    assert old["body"] in lost.text
 
 
 async def test_guests_see_no_directory(network: Network) -> None:
@@ -243,7 +244,8 @@ def test_devices_are_named() -> None:
 
 
 def test_a_directory_file_is_read_by_the_usual_names() -> None:
-    content = '\ufeffName;E-Mail;Job Title;Reports to;Languages;Phone\nMei Tanaka;mei@x.example;"Lead; lenses";ada@x.example;ja, en;+81 1234567\n\n'
+    header = "\ufeffName;E-Mail;Job Title;Reports to;Languages;Phone\n"
+    content = header + 'Mei Tanaka;mei@x.example;"Lead; lenses";ada@x.example;ja, en;+81 1234567\n\n'
     (record,) = directory_file.read(content.encode(), "csv")
     assert record.place == "line 2"
     assert (record.profile.name, record.profile.title) == ("Mei Tanaka", "Lead; lenses")

@@ -50,7 +50,8 @@ def _posts(now: datetime) -> list[PostView]:
         ),
         PostView(
             id=_NOBODY + "22", author=MEI, audience=AudienceView(kind="community", name=GUILD.name, url="#part-posts"),
-            body_html=convert.rendered("明日の監査の準備ができました。ありがとうございます!"), publish_time=now - timedelta(hours=5), language="ja",
+            body_html=convert.rendered("明日の監査の準備ができました。ありがとうございます!"),
+            publish_time=now - timedelta(hours=5), language="ja",
         ),
         PostView(
             id=_NOBODY + "23", author=OMAR, audience=AudienceView(kind="people", people=[INES, MEI], size=2),
@@ -100,7 +101,8 @@ async def design(request: AnyRequest) -> Response[bytes]:
         ],
         results=[
             SearchResult(
-                kind="person", url="#part-lists", title_html="Ines <mark>Marchetti</mark>", snippet_html="Film webs and dryers", person=INES
+                kind="person", url="#part-lists", title_html="Ines <mark>Marchetti</mark>", snippet_html="Film webs and dryers",
+                person=INES,
             ),
             SearchResult(
                 kind="post", url="#part-lists", title_html="Ines Marchetti", snippet_html="The new <mark>film</mark> runs: 40 metres",
