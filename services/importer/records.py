@@ -2,7 +2,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import Any
@@ -35,7 +36,8 @@ class Context:
 
     def text(self, name: str, record: Record) -> str:
         """A target field as text without blanks around it; empty where there is none."""
-        return text(self.value(self.part.fields.get(name), record)).strip()
+        with _naming(name):
+            return text(self.value(self.part.fields.get(name), record)).strip()
 
     def key(self, record: Record) -> str:
         """The record's key in its source."""
@@ -44,7 +46,16 @@ class Context:
     def time(self, name: str, record: Record) -> datetime | None:
         """A target field as a moment; None where it is empty."""
         shown = self.text(name, record)
-        return moment(shown, self.part.fields[name].dates, self.zone) if shown else None
+        with _naming(name):
+            return moment(shown, self.part.fields[name].dates, self.zone) if shown else None
+
+
+@contextmanager
+def _naming(field: str) -> Iterator[None]:
+    try:
+        yield
+    except Unusable as error:
+        raise Unusable(f"{field}: {error}") from None
 
 
 def left_out(part: Part, record: Record) -> str:
@@ -75,14 +86,15 @@ def person(context: Context, record: Record, aliases: Mapping[str, str]) -> tupl
     for name in PROFILE_TEXTS:
         value = context.value(part.fields.get(name), record)
         if value is not None:
-            setattr(made.profile, name, text(value).strip())
+            with _naming(name):
+                setattr(made.profile, name, text(value).strip())
             named.append(name)
     made.profile.handle = made.profile.handle.lower()
     if "languages" in part.fields and (languages := context.value(part.fields["languages"], record)) is not None:
         made.profile.languages.extend(texts(languages))
         named.append("languages")
-    if shown := context.text("start_date", record):
-        made.profile.start_date = moment(shown, part.fields["start_date"].dates, context.zone).astimezone(context.zone).date().isoformat()
+    if (started := context.time("start_date", record)) is not None:
+        made.profile.start_date = started.astimezone(context.zone).date().isoformat()
         named.append("start_date")
     for name, labels in part.maps.items():
         values = {label: context.value(value, record) for label, value in labels.items()}

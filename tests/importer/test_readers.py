@@ -70,12 +70,21 @@ def test_a_quote_that_never_ends_is_told(tmp_path: Path) -> None:
     assert list(bad) == ["a.csv:3"] and bad["a.csv:3"].startswith("not CSV: ")
 
 
-def test_a_line_without_end_is_told_and_not_kept(tmp_path: Path) -> None:
-    path = written(tmp_path, "a.csv", b"name\n" + b"x" * (RECORD_BYTES_MAX + 10))
-    assert read(path)[1] == {"a.csv:2": "a line has more than 1,048,576 characters, so this is hardly CSV: the rest was not read"}
-    path = written(tmp_path, "a.jsonl", b'{"name":"Ada"}\n' + b"[" * (RECORD_BYTES_MAX + 10))
+def test_a_line_too_long_is_told_and_the_others_come(tmp_path: Path) -> None:
+    big = "x" * (2 * RECORD_BYTES_MAX + 10)
+    path = written(tmp_path, "a.csv", f"name,note\nAda,1\n{big},\nBob,2\nEve,3\n{big}")
+    why = "a line has more than 1,048,576 characters"
     good, bad = read(path)
-    assert good == [{"name": "Ada"}] and list(bad) == ["a.jsonl:2"]
+    assert [each["name"] for each in good] == ["Ada", "Bob", "Eve"] and bad == {"a.csv:3": why, "a.csv:6": why}
+    path = written(tmp_path, "a.jsonl", f'{{"name":"Ada"}}\n{"[" * len(big)}\n{{"name":"Bob"}}\n')
+    assert read(path) == ([{"name": "Ada"}, {"name": "Bob"}], {"a.jsonl:2": why})
+    assert read(written(tmp_path, "b.csv", big)) == ([], {"b.csv:1": why})
+
+
+def test_a_way_to_the_records_leads_through_lists(tmp_path: Path) -> None:
+    path = written(tmp_path, "a.yaml", "sigs:\n- name: Api\n  who: {chairs: [{id: a}, {id: b}]}\n- name: None\n- who: {chairs: {id: c}}\n")
+    assert [each["id"] for each in read(path, at="sigs.who.chairs")[0]] == ["a", "b", "c"]
+    assert list(read(path, at="sigs.who.owners")[1].values()) == ["has no sigs.who.owners, where the mapping says its records are"]
 
 
 def test_json_lines(tmp_path: Path) -> None:

@@ -21,6 +21,28 @@ class LineTooLong(Exception):
     """A line goes past RECORD_BYTES_MAX."""
 
 
+class _Lines:
+    """The lines of a file; one past RECORD_BYTES_MAX is passed over and told, and the next is read as ever."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+        self.number = 0
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = self._file.readline(RECORD_BYTES_MAX + 1)
+        if not line:
+            raise StopIteration
+        self.number += 1
+        if len(line) <= RECORD_BYTES_MAX:
+            return line
+        while line and not line.endswith("\n"):
+            line = self._file.readline(RECORD_BYTES_MAX)
+        raise LineTooLong
+
+
 def opened(path: Path, encoding: str) -> TextIO:
     """A text file in the encoding of its byte order mark, else the named one, else UTF-8; bytes that are wrong become surrogates."""
     with path.open("rb") as file:
@@ -42,19 +64,23 @@ def read_csv(path: Path, shown: str, delimiter: str, encoding: str) -> Iterator[
     """The rows of a CSV file with a row of names at its top (RFC 4180)."""
     csv.field_size_limit(RECORD_BYTES_MAX)
     with opened(path, encoding) as file:
-        reader = csv.reader(_lines(file), delimiter=delimiter, strict=True)
+        lines = _Lines(file)
+        reader = csv.reader(lines, delimiter=delimiter, strict=True)
         names: list[str] = []
         bad = 0
         while bad < BAD_IN_A_ROW_MAX:
-            line = reader.line_num + 1
+            line = lines.number + 1
             place = f"{shown}:{line}"
             try:
                 row = next(reader)
             except StopIteration:
                 return
             except LineTooLong:
-                yield Bad(place, f"a line has more than {RECORD_BYTES_MAX:,} characters, so this is hardly CSV: the rest was not read")
-                return
+                bad += 1
+                yield Bad(place, f"a line has more than {RECORD_BYTES_MAX:,} characters")
+                if not names:
+                    return
+                continue
             except csv.Error as error:
                 bad += 1
                 yield Bad(place, f"not CSV: {error}")
@@ -83,17 +109,18 @@ def read_csv(path: Path, shown: str, delimiter: str, encoding: str) -> Iterator[
 def read_json_lines(path: Path, shown: str, encoding: str) -> Iterator[Record | Bad]:
     """One JSON object a line."""
     with opened(path, encoding) as file:
-        lines, number, bad = _lines(file), 0, 0
+        lines, bad = _Lines(file), 0
         while bad < BAD_IN_A_ROW_MAX:
-            number += 1
+            number = lines.number + 1
             place = f"{shown}:{number}"
             try:
                 line = next(lines)
             except StopIteration:
                 return
             except LineTooLong:
-                yield Bad(place, f"a line has more than {RECORD_BYTES_MAX:,} characters: the rest was not read")
-                return
+                bad += 1
+                yield Bad(place, f"a line has more than {RECORD_BYTES_MAX:,} characters")
+                continue
             if not line.strip():
                 continue
             why, value = flaw(line), None
@@ -110,10 +137,3 @@ def read_json_lines(path: Path, shown: str, encoding: str) -> Iterator[Record | 
             bad = 0
             yield Record(place, value | {"_file": path.stem, "_path": shown, "_line": str(number)})
         yield Bad(shown, f"{BAD_IN_A_ROW_MAX:,} bad lines on end: the rest was not read")
-
-
-def _lines(file: TextIO) -> Iterator[str]:
-    while line := file.readline(RECORD_BYTES_MAX + 1):
-        if len(line) > RECORD_BYTES_MAX:
-            raise LineTooLong
-        yield line

@@ -36,10 +36,15 @@ def read(path: Path, shown: str, form: str, part: Part) -> Iterator[Record | Bad
 
 
 def _at(document: Any, path: str) -> Any:
+    """What stands at a path; where it leads through a list, the entries below each that has them, as one list."""
     for name in path.split(".") if path else ():
-        if not isinstance(document, dict) or name not in document:
+        if isinstance(document, list):
+            below = [each[name] for each in document if isinstance(each, dict) and name in each]
+            document = [entry for each in below for entry in (each if isinstance(each, list) else [each])] or None
+        else:
+            document = document.get(name) if isinstance(document, dict) else None
+        if document is None:
             raise Broken(f"has no {path}, where the mapping says its records are")
-        document = document[name]
     return document
 
 
