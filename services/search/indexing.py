@@ -266,8 +266,11 @@ async def _changed_person(person_id: str, change: dict[str, Any], position: int,
 async def _published(post: PostPublished, event: Recorded, tx: Transaction) -> list[Document | Removal]:
     if event.erased:
         return []
+    begun_by = post.author_id
+    if post.root_id and (root := await queries.document(tx, post.root_id)) is not None:
+        begun_by = root["author_id"]
     content = {
-        "author_id": post.author_id, "audience": _audience_keys(post.audience, post.author_id), "language": post.language,
+        "author_id": post.author_id, "audience": _audience_keys(post.audience, post.author_id, begun_by), "language": post.language,
         "community_id": post.audience.community_id, "tags": list(post.tags),
         "create_time": micros(post.publish_time.ToDatetime(_UTC)),
     }
@@ -283,18 +286,19 @@ def _post(post_id: str, content: dict[str, Any], body: str, descriptions: Sequen
     )
 
 
-def _audience_keys(audience: Audience, author_id: str) -> list[str]:
+def _audience_keys(audience: Audience, author_id: str, begun_by: str) -> list[str]:
+    """Who may find a post, as services/feed/access.py says it; `begun_by` wrote the thread's first post."""
     match audience.WhichOneof("kind"):
         case "everyone":
             return [queries.EMPLOYEES, queries.person_key(author_id)]
         case "followers_of_id":
-            return [queries.followers_key(audience.followers_of_id), queries.person_key(author_id)]
-        case "group_id":
-            return [queries.group_key(audience.group_id), queries.person_key(author_id)]
-        case "community_id":  # not the author's own key: who leaves a closed community loses sight of it whole
+            return [queries.followers_key(audience.followers_of_id), queries.person_key(audience.followers_of_id)]
+        case "group_id":  # here and below not the author's own key: who leaves loses sight of it whole
+            return [queries.group_key(audience.group_id)]
+        case "community_id":
             return [queries.community_key(audience.community_id)]
         case "people":
-            return [queries.person_key(person_id) for person_id in {*audience.people.person_ids, author_id}]
+            return [queries.person_key(person_id) for person_id in sorted({*audience.people.person_ids, begun_by, author_id})]
         case _:
             return []
 

@@ -105,7 +105,7 @@ async def test_each_audience_is_found_by_exactly_its_readers(town: Town) -> None
     async def seen(reader: str, *roles: str) -> set[str]:
         return {names[i] for i in await town.find(reader, "zebra", roles or ("employee",))}
 
-    assert await seen(author) == {"everyone", "followers", "group", "open", "closed", "secret", "named"}
+    assert await seen(author) == {"everyone", "followers", "open", "closed", "secret", "named"}, "only members read what a group is told"
     assert await seen(member) == {"everyone", "group", "open", "closed", "secret"}
     assert await seen(follower) == {"everyone", "followers", "open"}
     assert await seen(stranger) == {"everyone", "open", "named"}
