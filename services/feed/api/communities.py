@@ -24,6 +24,7 @@ _MEMBER, _MODERATOR, _OWNER = events_pb2.MEMBER_ROLE_MEMBER, events_pb2.MEMBER_R
 _FIELDS = ("name", "description", "rules", "kind", "tags")
 HANDLE_CHARACTERS = 50
 HANDLE_ATTEMPTS = 100
+_TAIL = 8
 QUERY_CHARACTERS = 100
 
 
@@ -52,6 +53,8 @@ class CommunityCalls(Calls):
         if owner:
             await self.admit(caller, command.community_id, command.creator_id, _OWNER)
         base = slug(command.name)
+        if command.kind == events_pb2.COMMUNITY_KIND_SECRET:  # else a second one of the name would be told that there is a first
+            base = f"{base[:HANDLE_CHARACTERS - _TAIL - 1]}-{command.community_id[-_TAIL:]}"
         for number in range(1, HANDLE_ATTEMPTS + 1):
             handle = base if number == 1 else f"{base}-{number}"
             async with self.database.snapshot() as tx:
