@@ -333,7 +333,13 @@ class Live:
         with self._as_gateway():
             for role in (events.MEMBER_ROLE_OWNER, events.MEMBER_ROLE_MODERATOR):
                 request = feed.ListMembersRequest(community_id=community_id, page_size=200, role=role)
-                found += [member.person.person_id for member in (await self._clients.feed.ListMembers(request)).members]
+                try:
+                    members = (await self._clients.feed.ListMembers(request)).members
+                except RpcError as error:
+                    if error.code() is grpc.StatusCode.NOT_FOUND:  # the first owner joins a moment before there is a community
+                        return []
+                    raise
+                found += [member.person.person_id for member in members]
         return found
 
     def _as_gateway(self) -> AbstractContextManager[None]:
