@@ -520,7 +520,7 @@ class RequestsPage(Page, frozen=True, kw_only=True):
 
 
 class CommunityEditPage(Page, frozen=True, kw_only=True):
-    """Fields: name, handle (only when new), description, rules, kind, tags (comma separated), version; or action ("archive", "unarchive").
+    """Fields: name, description, rules, kind, tags (comma separated), version; or action ("archive", "unarchive").
 
     `community` is None for a new one. Posts to /communities/new or /communities/ID/edit.
     """
@@ -790,6 +790,16 @@ class AdminPeoplePage(Page, frozen=True, kw_only=True):
     people: list[AdminPersonRow] = []
     total: int = 0
     next_url: str = ""
+
+
+class AdminPersonPage(Page, frozen=True, kw_only=True):
+    """What the directory keeps of a person. Fields: those of a profile, manager (handle), version; posts to /admin/people/ID."""
+
+    template: ClassVar[str] = "pages/admin_person.html"
+    nav_key: ClassVar[str] = "admin"
+    part: ClassVar[str] = "people"
+    person: PersonRef
+    form: Form
 
 
 class AdminInvitePage(Page, frozen=True, kw_only=True):

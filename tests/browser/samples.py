@@ -771,6 +771,14 @@ def pages() -> Iterator[tuple[str, Callable[[], v.Page]]]:
         ),
     )
     yield (
+        "admin-person",
+        lambda: v.AdminPersonPage(
+            shell=shell("/admin/people/x"),
+            person=IVO,
+            form=v.Form(values={"name": IVO.name, "department": "Workshop", "manager": "@mei.tanaka"}, errors={"manager": "Nobody leads themselves."}),
+        ),
+    )
+    yield (
         "admin-erasure",
         lambda: v.AdminErasurePage(
             shell=shell("/admin/erasure"),

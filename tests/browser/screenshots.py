@@ -109,7 +109,8 @@ def people_pages(page: Any, address: str) -> list[Visit]:
         ("organisation", "/organisation"), ("organisation-person", "/organisation/" + author.removeprefix("/people/")),
         ("search", "/search?q=film"), ("search-nothing", "/search?q=xylophone"), ("notifications", "/notifications"),
         ("settings-profile", "/settings/profile"), ("settings-security", "/settings/security"), ("settings-sessions", "/settings/sessions"),
-        ("settings-tokens", "/settings/tokens"), ("settings-appearance", "/settings/appearance"), ("admin-people", "/admin/people"),
+        ("settings-tokens", "/settings/tokens"), ("settings-appearance", "/settings/appearance"),
+        ("admin-people", "/admin/people"), ("admin-person", author.replace("/people/", "/admin/people/")),
         ("admin-invite", "/admin/invite"), ("admin-import", "/admin/import"), ("admin-sessions", "/admin/sessions"),
         ("admin-erasure", "/admin/erasure"), ("admin-operation", "/admin/operation"), ("design", "/design"), ("not-found", "/nothing-here"),
     ]

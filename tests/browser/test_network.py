@@ -510,6 +510,22 @@ def test_settings_are_kept(world: World, open_as: OpenAs) -> None:
     expect(page.locator("html")).to_have_attribute("data-theme", "dark")
 
 
+def test_a_mover_is_moved_and_nobody_leads_themselves(world: World, open_as: OpenAs) -> None:
+    person_id, _ = world.admin.add("Tomas Novak", title="Fitter", department="Workshop")
+    page = open_as("Ada Winter", f"/admin/people/{person_id}")
+    page.get_by_label("Department").fill("Service")
+    page.get_by_label("Manager").fill("@tomas.novak")
+    page.get_by_role("button", name="Save changes").click()
+    expect(page.get_by_role("alert")).to_be_visible()
+    expect(page.get_by_label("Department")).to_have_value("Service")
+    page.get_by_label("Manager").fill("@mei.tanaka")
+    page.get_by_role("button", name="Save changes").click()
+    expect(page.get_by_text("Saved.")).to_be_visible()
+    page.goto(world.path(f"/people/{person_id}"))
+    expect(page.locator(".person-head")).to_contain_text("Service")
+    expect(page.locator(".beside")).to_contain_text("Mei Tanaka")
+
+
 def test_a_directory_is_imported_after_a_dry_run(world: World, open_as: OpenAs) -> None:
     lines = ["Name,E-mail,Job title,Department,Manager"]
     lines += [f"Import Person {n},import.person{n}@example.com,Operator,Line {n % 3},ada.winter@example.com" for n in range(1, 26)]
@@ -572,7 +588,8 @@ def test_every_page_is_accessible_in_light_and_dark_and_fits_a_phone(world: Worl
         f"{community}/requests", "/communities/new", "/people", f"/people/{person_id}", "/organisation", f"/organisation/{person_id}",
         "/search", "/search?q=post", f"/posts/{post_id}", f"/posts/{post_id}/edit", f"/posts/{post_id}/history", f"/posts/{post_id}/delete",
         "/tags/series7", "/notifications", "/settings/profile", "/settings/security", "/settings/sessions", "/settings/tokens",
-        "/settings/appearance", "/admin/people", "/admin/invite", "/admin/import", "/admin/sessions", "/admin/erasure",
+        "/settings/appearance", "/admin/people", f"/admin/people/{person_id}",
+        "/admin/invite", "/admin/import", "/admin/sessions", "/admin/erasure",
         f"/admin/erasure?person_id={person_id}", "/admin/operation", "/design", "/nothing-here",
     ):
         page.goto(world.path(path))

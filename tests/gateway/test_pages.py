@@ -80,7 +80,8 @@ async def test_every_page_answers_within_ten_calls(network: Network, ada: Person
         f"/communities/{community}/edit", f"/communities/{community}/requests", "/people", "/people?q=bo", f"/people/{bo.id}",
         f"/people/{ada.id}", "/organisation", f"/organisation/{bo.id}", "/search", "/search?q=pump&author=@bo.berg&tag=pumps",
         "/notifications", "/settings/profile", "/settings/security", "/settings/sessions", "/settings/tokens", "/settings/appearance",
-        "/admin/people", "/admin/invite", "/admin/import", "/admin/sessions", "/admin/erasure?q=bo", f"/admin/erasure?person_id={bo.id}",
+        "/admin/people", f"/admin/people/{bo.id}",
+        "/admin/invite", "/admin/import", "/admin/sessions", "/admin/erasure?q=bo", f"/admin/erasure?person_id={bo.id}",
         "/admin/operation", "/design",
     ):
         # As dear as it gets: nothing is remembered from the page before.

@@ -23,6 +23,7 @@ from ..views import (
     AdminInvitePage,
     AdminOperationPage,
     AdminPeoplePage,
+    AdminPersonPage,
     AdminPersonRow,
     AdminSessionsPage,
     Form,
@@ -34,11 +35,13 @@ from ..views import (
 from . import convert
 from .common import (
     TOKEN_CHARACTERS,
+    Posted,
     Problems,
     bad,
     get,
     go,
     nothing,
+    path_id,
     post,
     posted,
     problems,
@@ -62,6 +65,7 @@ STATES: Final = {
     "erased": identity.PERSON_STATE_ERASED,
 }
 _PARKED = re.compile(r'^watercooler_parked_streams\{subscription="([^"]+)"\} (\S+)$', re.MULTILINE)
+DIRECTORY_FIELDS: Final = ("name", "email", "title", "department", "location", "employee_number", "start_date")
 INVITE_FIELDS: Final = ("email", "name", "title", "department", "manager", "role")
 
 
@@ -146,6 +150,73 @@ async def act(request: AnyRequest) -> Response[bytes]:
         return go(request, target, problem.message or next(iter(problem.errors.values()), ""), kind="bad")
     parts.accounts.forget(person_id)
     return go(request, target, notice)
+
+
+@get("/admin/people/{person_id:str}")
+async def show_person(request: AnyRequest) -> Response[bytes]:
+    """What the directory keeps of a person, to be changed."""
+    administrator(request)
+    found = await clients(request).identity.GetPerson(identity.GetPersonRequest(person_id=path_id(request, "person_id")))
+    values = {name: str(getattr(found.profile, name)) for name in DIRECTORY_FIELDS}
+    form = Form(values={**values, "manager": await _manager(request, found), "version": found.etag})
+    return await _person_page(request, found, form)
+
+
+async def _manager(request: AnyRequest, found: identity.Person) -> str:
+    if not found.manager_id:
+        return ""
+    manager = await optional(clients(request).identity.GetPerson(identity.GetPersonRequest(person_id=found.manager_id)))
+    return f"@{manager.profile.handle}" if manager else ""
+
+
+async def _person_page(request: AnyRequest, found: identity.Person, form: Form, status: int = 200) -> Response[bytes]:
+    if found.state == identity.PERSON_STATE_ERASED:
+        raise Refusal(404, "")
+    return render(request, AdminPersonPage(shell=await shell(request), person=convert.person(found), form=form), status)
+
+
+@post("/admin/people/{person_id:str}")
+async def change_person(request: AnyRequest) -> Response[bytes]:
+    """Change what the directory keeps of a person, and to whom they report."""
+    administrator(request)
+    form = await posted(request)
+    services, say, person_id = clients(request), translated(request), path_id(request, "person_id")
+    before = await services.identity.GetPerson(identity.GetPersonRequest(person_id=person_id))
+    try:
+        problem = await _change(request, form, before)
+    except RpcError as error:
+        problem = problems(error, {**{name: name for name in DIRECTORY_FIELDS}, "manager_id": "manager"})
+        if problem.code == "edit_conflict":
+            text = say("Somebody changed this person while you were writing. Saving again puts your text in the place of theirs.")
+            problem = Problems(409, {}, text)
+    if problem is not None:
+        now = await services.identity.GetPerson(identity.GetPersonRequest(person_id=person_id))
+        typed = {**form.kept(*DIRECTORY_FIELDS, "manager"), "version": now.etag}
+        return await _person_page(request, now, problem.form(typed), problem.status)
+    gateway(request).accounts.forget(person_id)
+    return go(request, f"/admin/people/{person_id}", say("Saved."))
+
+
+async def _change(request: AnyRequest, form: Posted, before: identity.Person) -> Problems | None:
+    services, say = clients(request), translated(request)
+    manager, manager_id = form.text("manager", 200), ""
+    if manager:
+        found = await find(request, manager)
+        if found is None:
+            return bad("manager", say("Nobody is found by this name. Write @ and choose from the list."))
+        manager_id = found
+    given = identity_events.Profile()
+    mask = [name for name in DIRECTORY_FIELDS if name in form.values and form.text(name) != getattr(before.profile, name)]
+    for name in mask:
+        setattr(given, name, form.text(name))
+    if mask:
+        change = identity.UpdateProfileRequest(
+            person_id=before.person_id, profile=given, update_mask=mask, etag=form.text("version", 40)
+        )
+        await services.identity.UpdateProfile(change)
+    if manager_id != before.manager_id:
+        await services.identity.AssignManager(identity.AssignManagerRequest(person_id=before.person_id, manager_id=manager_id))
+    return None
 
 
 async def _end_all(request: AnyRequest, person_id: str) -> None:
