@@ -127,7 +127,7 @@ class Run:
 
     async def people(self, items: Iterable[Item]) -> list[Found]:
         """Import people; afterwards the feed knows them."""
-        done = await self._send("people", items, self._send_people, again=True)
+        done = await self._send("people", _each_once(items), self._send_people, again=True)
         if not self.dry_run:
             await self.network.settle(SETTLE_SECONDS)
         return done
@@ -345,6 +345,21 @@ class Run:
 _CONVERTED: Mapping[str, Callable[[records.Context, Record], Any]] = {
     "groups": records.group, "communities": records.community, "posts": records.post,
 }
+
+
+def _each_once(items: Iterable[Item]) -> Iterator[Item]:
+    """People without those who came before in the same part, however far before: the services look at one batch at a time."""
+    places: dict[tuple[str, str], str] = {}
+    for item in items:
+        if isinstance(item, Ready):
+            record, profile = item.message, item.message.profile
+            found_by = {"number": profile.employee_number.strip(), "address": profile.email.strip().casefold(), "key": record.external_id}
+            names = [each for each in found_by.items() if each[1]]
+            if first := next((places[name] for name in names if name in places), ""):
+                yield Found("people", record.place, REFUSED, f"this is the same person as in {first}: keep one of the two rows")
+                continue
+            places.update(dict.fromkeys(names, record.place))
+        yield item
 
 
 def _key_of(member: Any) -> str:

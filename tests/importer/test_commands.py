@@ -162,6 +162,18 @@ def test_managers_may_stand_in_later_batches(tmp_path: Path) -> None:
     assert (p500.manager_id, p1199.manager_id, p1200.manager_id) == (p501.person_id, p1200.person_id, "")
 
 
+def test_the_same_person_twice_is_found_however_far_apart(tmp_path: Path) -> None:
+    rows = ["1,Ada,ada@example.com,"] + [f"{n},Person {n},p{n}@example.com," for n in range(2, 600)] + ["600,Bob,ADA@Example.com,"]
+    source, mapping = files(tmp_path, "\n".join(rows))
+    for outcome in ("added", "unchanged"):
+        told = lines(run(tmp_path, "import", "people", source, "--mapping", mapping, "--json"))
+        (refused,) = [each for each in told if each.get("outcome") == "refused"]
+        assert refused["place"] == "people.csv:601"
+        assert refused["reason"] == "this is the same person as in people.csv:2: keep one of the two rows"
+        counted = told[-1]
+        assert (counted[outcome], counted["refused"], counted["changed"]) == (599, 1, 0)
+
+
 def test_an_interrupted_import_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from services.importer.run import Run
 
