@@ -4,6 +4,7 @@ One layer instead of a stack of middleware, because each of those costs as much 
 """
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import replace
@@ -40,6 +41,11 @@ _PATH_CHARACTERS = 2_000
 # A thousand records of an import by the API.
 _IMPORT_CHUNK_BYTES = 32 << 20
 _COOKIE_CHARACTERS = 16_384
+# A body that comes slower than this is given up, so that slow senders cannot hold every connection: for each piece, and in all.
+_PIECE_SECONDS = 30.0
+_BODY_SECONDS = 600.0
+# Pages with secrets in them or in their address: no browser keeps them.
+_NEVER_KEPT = (API, "/invitation/", "/password/", "/settings/tokens", "/admin/invite", "/admin/people")
 
 _CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; font-src 'self'; connect-src 'self'; "
@@ -182,13 +188,13 @@ class Edge:
                     asked.csrf_subject = session_subject(session.session_id)
         return ""
 
-    @staticmethod
-    def _visit(asked: Asked, extra: list[tuple[bytes, bytes]]) -> None:
+    def _visit(self, asked: Asked, extra: list[tuple[bytes, bytes]]) -> None:
         visitor = asked.cookies.get(VISITOR_COOKIE, "")
         if len(visitor) != 36:
             visitor = new_id()
             asked.visitor_new = visitor
-            extra.append((b"set-cookie", f"{VISITOR_COOKIE}={visitor}; Path=/; HttpOnly; SameSite=Lax".encode()))
+            secure = "; Secure" if self.gateway.sessions.secure else ""
+            extra.append((b"set-cookie", f"{VISITOR_COOKIE}={visitor}; Path=/; HttpOnly; SameSite=Lax{secure}".encode()))
         asked.csrf_subject = f"visitor {visitor}"
 
     @staticmethod
@@ -219,6 +225,7 @@ class Edge:
 
     async def _take_body(self, scope: Scope, receive: Receive, headers: dict[bytes, bytes]) -> tuple[Receive, bytes | None]:
         """Hold the body of a request to its limit; an API request's is read here, so that it is known whole."""
+        receive = _hurried(receive)
         path, media_type = scope["path"], headers.get(b"content-type", b"")
         is_file = media_type.startswith(b"multipart/form-data") or path == "/api/v1/uploads"
         limit = self._file_max if is_file else self._json_max
@@ -256,7 +263,7 @@ class Edge:
         named = {name for name, _ in own} & _NAMED_ONCE
         own += [pair for pair in self._security if pair[0] not in named] if named else self._security
         if b"cache-control" not in named:
-            own.append((b"cache-control", b"no-store" if path.startswith(API) else b"private, no-cache"))
+            own.append((b"cache-control", b"no-store" if path.startswith(_NEVER_KEPT) else b"private, no-cache"))
         own.append((b"traceresponse", here.encode()))
         own.append((b"x-request-id", here[3:35].encode()))
         own += extra
@@ -338,6 +345,26 @@ def _once(body: bytes, receive: Receive) -> Receive:
         return {"type": "http.request", "body": body, "more_body": False}
 
     return again
+
+
+def _hurried(receive: Receive) -> Receive:
+    """Receive a body in time."""
+    ends = time.monotonic() + _BODY_SECONDS
+    ended = False
+
+    async def hurried() -> Message:
+        nonlocal ended
+        if ended:  # what comes now is the end of the connection, whenever that is
+            return await receive()
+        try:
+            async with asyncio.timeout(min(_PIECE_SECONDS, ends - time.monotonic())):
+                message = await receive()
+        except TimeoutError:
+            raise Refusal(408, "The request took too long to arrive: send it again.", headers={"connection": "close"}) from None
+        ended = message["type"] != "http.request" or not message.get("more_body", False)
+        return message
+
+    return hurried
 
 
 def _counted(receive: Receive, limit: int) -> Receive:

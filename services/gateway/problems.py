@@ -31,7 +31,7 @@ _STATUS: dict[grpc.StatusCode, tuple[int, str]] = {
 }
 _CODES = {
     400: "invalid_argument", 401: "unauthenticated", 403: "permission_denied", 404: "not_found", 405: "method_not_allowed",
-    409: "failed_precondition", 412: "precondition_failed", 413: "too_large", 415: "unsupported_media_type",
+    408: "timeout", 409: "failed_precondition", 412: "precondition_failed", 413: "too_large", 415: "unsupported_media_type",
     422: "idempotency_key_reused", 429: "too_many_requests", 500: "internal", 503: "unavailable",
 }
 
