@@ -2,7 +2,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -14,17 +16,24 @@ from services.identity.service import SERVICE as IDENTITY
 from services.search.service import SERVICE as SEARCH
 from tests.gateway.conftest import PASSWORD, QUICK, Network, Person
 
-__all__ = ["PASSWORD", "Network", "Person", "as_page", "network"]
+__all__ = ["PASSWORD", "Network", "Person", "as_page", "network", "started"]
 
 MANY = {"rate_reads_per_minute": 100_000, "rate_writes_per_minute": 100_000, "rate_sign_ins_per_minute": 1_000}
 
 
-@pytest.fixture
-async def network(tmp_path: Path) -> AsyncIterator[Network]:
+@asynccontextmanager
+async def started(folder: Path, **settings: Any) -> AsyncIterator[Network]:
     """All four services, with quotas that do not get in the way of asking everything."""
-    async with World.of(tmp_path, IDENTITY, FEED, SEARCH, GATEWAY, **QUICK, **MANY) as world:
+    async with World.of(folder, IDENTITY, FEED, SEARCH, GATEWAY, **{**QUICK, **MANY, **settings}) as world:
         found = Network(world)
         await found.set_up()
+        yield found
+
+
+@pytest.fixture
+async def network(tmp_path: Path) -> AsyncIterator[Network]:
+    """A network of the test's own."""
+    async with started(tmp_path) as found:
         yield found
 
 
