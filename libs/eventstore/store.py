@@ -250,6 +250,7 @@ class EventStore:
     async def _all_recorded(self, rows: Sequence[Row]) -> list[Recorded]:
         found: list[Recorded] = []
         keyring = self.keyring
+        make = tuple.__new__  # what the classes themselves call, a Python frame later
         for position, event_id, stream, version, type_name, data, sealed, actor, correlation, causation, traceparent, record_time in rows:
             kind = _kinds.get(type_name)
             if kind is None:
@@ -264,8 +265,8 @@ class EventStore:
                     readable = await keyring.open(event, sealed, self.database)
             if mark.erases:  # another process may have erased: its key must not live on in this one's memory
                 keyring.forget(getattr(event, mark.subject))
-            meta = Metadata(actor, correlation, causation, traceparent)
-            found.append(Recorded(event_id, stream, version, position, record_time, event, meta, not readable))
+            meta = make(Metadata, (actor, correlation, causation, traceparent))
+            found.append(make(Recorded, (event_id, stream, version, position, record_time, event, meta, not readable)))
         return found
 
 
