@@ -10,6 +10,7 @@ import re
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, cast
+from urllib.parse import quote
 
 from litestar import Request, Response
 from litestar.datastructures import Cookie
@@ -220,7 +221,9 @@ def redirect(
     if notice:
         text = json.dumps([kind, notice[:FLASH_CHARACTERS], undo_url[:300]], ensure_ascii=True)
         set_cookies.append(cookie(request, FLASH_COOKIE, base64.urlsafe_b64encode(text.encode()).decode(), 60))
-    return Response(b"", status_code=303, headers={"location": return_to(path)}, cookies=set_cookies, media_type="text/plain")
+    # A header holds ASCII only; what is quoted already stays as it is.
+    location = quote(return_to(path), safe="/?#[]@!$&'()*+,;=%:~")
+    return Response(b"", status_code=303, headers={"location": location}, cookies=set_cookies, media_type="text/plain")
 
 
 def flash(request: AnyRequest) -> tuple[str, str, str] | None:

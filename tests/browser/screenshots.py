@@ -77,10 +77,11 @@ def serve(folder: Path) -> http.server.ThreadingHTTPServer:
     return server
 
 
-def findings(page: Any, axe: str) -> list[str]:
-    """What axe finds on the page shown, a line each."""
+def findings(page: Any, axe: str, only: str = "") -> list[str]:
+    """What axe finds on the page shown, a line each; by one rule where it is named."""
     page.evaluate(axe)
-    result = page.evaluate("tags => axe.run(document, {runOnly: {type: 'tag', values: tags}})", AXE_TAGS)
+    rules = {"type": "rule", "values": [only]} if only else {"type": "tag", "values": AXE_TAGS}
+    result = page.evaluate("rules => axe.run(document, {runOnly: rules, resultTypes: ['violations']})", rules)
     return [
         f"{found['id']}: {node['target']} {node.get('failureSummary', '').splitlines()[-1:]}"
         for found in result["violations"]

@@ -134,6 +134,25 @@ async def test_a_sign_in_comes_back_only_to_this_site(network: Network) -> None:
         client.cookies.clear()
 
 
+async def test_who_saves_second_sees_what_was_saved_and_keeps_their_own(network: Network, ada: Person) -> None:
+    community = (await network.administrator.post("/communities", {"name": "Pumps", "kind": "open"})).json()["id"]
+    base = {"name": "Pumps", "description": "", "rules": "", "kind": "open", "tags": ""}
+    for path, fields, name in (
+        ("/settings/profile", {"location": "Ulm"}, "about"), (f"/communities/{community}/edit", base, "description"),
+        (f"/admin/people/{ada.id}", {}, "title"),
+    ):
+        version = re.findall(r'name="version" value="([^"]+)"', (await ada.client.get(path)).text)[0]
+        first = {**fields, "version": version, name: "From the first tab"}
+        assert (await form(ada, path, first)).status_code == 303, path
+        refused = await form(ada, path, {**fields, "version": version, name: "From the second tab"})
+        assert refused.status_code == 409, path
+        assert "From the second tab" in refused.text and "Saved meanwhile: From the first tab" in refused.text
+        newer = re.findall(r'name="version" value="([^"]+)"', refused.text)[0]
+        assert (await form(ada, path, {**fields, "version": newer, name: "From the second tab"})).status_code == 303
+        shown = (await ada.client.get(path)).text
+        assert "From the second tab" in shown and "From the first tab" not in shown
+
+
 async def test_htmx_is_answered_with_the_part_it_asks_for(network: Network, ada: Person) -> None:
     for number in range(25):
         assert (await network.administrator.post("/posts", {"body": f"Number {number}"})).status_code == 201
@@ -165,7 +184,7 @@ async def test_htmx_is_answered_with_the_part_it_asks_for(network: Network, ada:
 async def test_a_refused_form_comes_again_with_what_was_typed(network: Network, ada: Person) -> None:
     for fields, marks in (
         ({"body": "", "audience": "everyone"}, "aria-invalid"),
-        ({"body": "x" * 10_001, "audience": "everyone"}, "x" * 10_001),
+        ({"body": "x" * 50_001, "audience": "everyone"}, "x" * 50_001),
         ({"body": "Typed text", "audience": "people", "people": "Nobody Known"}, "Nobody Known"),
         ({"body": "Typed text", "audience": "nonsense"}, "Typed text"),
         ({"body": "Typed text", "audience": "community:01999999-9999-7999-8999-999999999999"}, "Typed text"),
@@ -178,6 +197,17 @@ async def test_a_refused_form_comes_again_with_what_was_typed(network: Network, 
     lost = await ada.client.post("/posts", data=old, headers={"x-csrf-token": ""})
     assert lost.status_code == 403
     assert old["body"] in lost.text
+
+
+async def test_names_of_any_script_travel_in_addresses(network: Network, ada: Person) -> None:
+    followed = await form(ada, "/tags/研磨/follow", {"follow": "1", "return_to": "/tags/研磨?a=%E7%A0%94"})
+    assert followed.status_code == 303
+    assert followed.headers["location"] == "/tags/%E7%A0%94%E7%A3%A8?a=%E7%A0%94"
+    page = await ada.client.get(followed.headers["location"])
+    assert page.status_code == 200
+    assert 'aria-pressed="true"' in page.text
+    assert (await ada.client.get("/tags/%20")).status_code == 404
+    assert (await ada.client.get("/people?page=nonsense")).status_code == 400
 
 
 async def test_guests_see_no_directory(network: Network) -> None:

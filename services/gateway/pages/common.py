@@ -35,7 +35,8 @@ LOOK_SECONDS: Final = 400 * 86_400
 RAIL_COMMUNITIES: Final = 100
 # Live events from so far back are told again: a page may show a little less than the log holds.
 LIVE_OVERLAP: Final = 3
-TEXT_CHARACTERS: Final = 20_000
+# What is typed is never cut before it is refused; the edge holds a whole form to its limit.
+TEXT_CHARACTERS: Final = 1_000_000
 TOKEN_CHARACTERS: Final = 1_000
 COMPRESS_FROM_BYTES: Final = 2_000
 GZIP_LEVEL: Final = 4
@@ -337,6 +338,17 @@ def problems(error: Exception, fields: Mapping[str, str] | None = None) -> Probl
 def bad(at: str, text: str) -> Problems:
     """A form refused by the page itself."""
     return Problems(422, {at: text} if at else {}, "" if at else text)
+
+
+def conflict(request: AnyRequest, typed: Mapping[str, str], now: Mapping[str, str]) -> dict[str, str]:
+    """What somebody else saved while this form was written, said at each field that differs."""
+    say = translated(request)
+    found: dict[str, str] = {}
+    for name, value in typed.items():
+        theirs = now.get(name, value)
+        if theirs.split() != value.split():
+            found[name] = say("Saved meanwhile: %(text)s") % {"text": theirs} if theirs else say("Emptied meanwhile.")
+    return found
 
 
 def as_gateway(request: AnyRequest) -> Any:

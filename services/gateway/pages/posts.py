@@ -13,6 +13,7 @@ from markupsafe import Markup, escape
 
 from libs.rpc.errors import RpcError
 from libs.text.ids import new_id
+from libs.text.markdown import normal_hashtag
 from watercooler.common.v1.audience_pb2 import Audience, Everyone, People
 from watercooler.common.v1.blob_pb2 import Attachment
 from watercooler.feed.v1 import feed_service_pb2 as feed
@@ -201,7 +202,7 @@ async def tag(request: AnyRequest) -> Response[bytes]:
         around = await shell(request, live=True)
         found, page, others = await asyncio.gather(
             clients(request).feed.GetTag(feed.GetTagRequest(tag=name)),
-            timeline(request, feed.TIMELINE_KIND_TAG, name, path, live_scope=f"tag:{name.lower()}"),
+            timeline(request, feed.TIMELINE_KIND_TAG, name, path, live_scope=f"tag:{normal_hashtag(name) or name}"),
             clients(request).feed.ListTrendingTags(feed.ListTrendingTagsRequest(page_size=TAGS)),
         )
     except RpcError as error:
@@ -313,7 +314,8 @@ async def publish(request: AnyRequest) -> Response[bytes]:
     try:
         made = await _publish(request, form)
     except RpcError as error:
-        made = problems(error, SERVICE_FIELDS)
+        # The field for people shows only where people are named.
+        made = problems(error, {**SERVICE_FIELDS, "audience": "people" if form.text("audience", 20) == "people" else ""})
     if isinstance(made, Problems):
         around = await shell(request)
         view = compose_view(request, around, form=made.form(form.kept(*COMPOSE_FIELDS)))
