@@ -1,4 +1,5 @@
 """A whole network to attack, and what several of these tests need."""
+
 from __future__ import annotations
 
 from collections.abc import AsyncIterator

@@ -1,4 +1,5 @@
 """After an erasure nothing personal is left anywhere in the data folder, whoever looks and however raw."""
+
 from __future__ import annotations
 
 import asyncio
@@ -14,8 +15,17 @@ from tests.security.conftest import PASSWORD, Network, Person, as_page
 
 # No other word of the network contains any of these.
 WORDS = (
-    "quellmunda", "zyxgratia", "frobnard", "wexholm", "plinthwort", "snargle", "tovemoor", "glimmerfen", "hobbleton",
-    "mirkwallow", "oxenfrith",
+    "quellmunda",
+    "zyxgratia",
+    "frobnard",
+    "wexholm",
+    "plinthwort",
+    "snargle",
+    "tovemoor",
+    "glimmerfen",
+    "hobbleton",
+    "mirkwallow",
+    "oxenfrith",
 )
 
 
@@ -63,9 +73,15 @@ async def test_nothing_of_an_erased_person_is_left(network: Network, tmp_path: P
     made = await admin.post(
         "/people",
         {
-            "name": "Zyxgratia Quellmunda", "email": "zyxgratia@quellmunda.example", "handle": "brim.below", "password": PASSWORD,
-            "title": "Keeper of the frobnard", "about": "I live at **Wexholm** and like plinthwort.", "location": "Tovemoor",
-            "employee_number": "oxenfrith-7", "contact": {"phone": "+49 snargle"},
+            "name": "Zyxgratia Quellmunda",
+            "email": "zyxgratia@quellmunda.example",
+            "handle": "brim.below",
+            "password": PASSWORD,
+            "title": "Keeper of the frobnard",
+            "about": "I live at **Wexholm** and like plinthwort.",
+            "location": "Tovemoor",
+            "employee_number": "oxenfrith-7",
+            "contact": {"phone": "+49 snargle"},
         },
         headers={"idempotency-key": "made"},
     )
@@ -87,14 +103,12 @@ async def test_nothing_of_an_erased_person_is_left(network: Network, tmp_path: P
     photo, picture, second, shared = [await upload(person, png((n, 9, 200 - n))) for n in (10, 20, 30, 40)]
     assert (await person.put(f"/people/{person.id}/photo", {"blob_id": photo})).status_code == 200
     body = {
-        "body": "The snargle is broken, tovemoor knows", "attachments": [{"blob_id": picture, "description": "A snargle"},
-                                                                            {"blob_id": shared}],
+        "body": "The snargle is broken, tovemoor knows",
+        "attachments": [{"blob_id": picture, "description": "A snargle"}, {"blob_id": shared}],
     }
     post = await person.post("/posts", body, headers={"idempotency-key": "first"})
     assert post.status_code == 201, post.text
-    edited = await person.patch(
-        f"/posts/{post.json()['id']}", {"body": "The glimmerfen is mended", "attachments": [{"blob_id": second}]}
-    )
+    edited = await person.patch(f"/posts/{post.json()['id']}", {"body": "The glimmerfen is mended", "attachments": [{"blob_id": second}]})
     assert edited.status_code == 200, edited.text
     friends = await friend.post("/posts", {"body": "Thanks @brim.below", "attachments": [{"blob_id": shared}]})
     assert friends.status_code == 201

@@ -1,4 +1,5 @@
 """What is taken away is gone within a second, over every way in and in streams that are open."""
+
 from __future__ import annotations
 
 import asyncio
@@ -63,8 +64,8 @@ async def test_leaving_a_community_takes_its_posts_from_sight(network: Network) 
             for path in ("/inbox", "/feeds/home", f"/feeds/people/{owner.id}", "/feeds/tags/quokka"):
                 assert f"quokka{kind}" not in (await person.get(path)).text, path
 
-            async def gone(reader: Person = person) -> bool:
-                return not await finds(reader, f"quokka{kind}")
+            async def gone(reader: Person = person, word: str = f"quokka{kind}") -> bool:
+                return not await finds(reader, word)
 
             await within(gone, "search goes on finding it")
         queue = network.gateway.live.find((await member.client.get("/live/register")).json()["queue"], member.id)

@@ -1,4 +1,5 @@
 """Over HTTP, what one may not see answers exactly like what does not exist: every audience, every reader, every way to ask."""
+
 from __future__ import annotations
 
 import re
@@ -138,8 +139,11 @@ async def build(company: Company) -> None:
 
 def plain(answer: httpx.Response, *ids: str) -> tuple[int, str, list[tuple[str, str]]]:
     """An answer without what differs from one request to the next: ids, traces and what is left of a quota."""
-    headers = sorted((name, value) for name, value in answer.headers.items() if name not in (
-        "traceresponse", "x-request-id", "ratelimit", "date", "content-length", "set-cookie"))
+    headers = sorted(
+        (name, value)
+        for name, value in answer.headers.items()
+        if name not in ("traceresponse", "x-request-id", "ratelimit", "date", "content-length", "set-cookie")
+    )
     text = answer.text
     for one in ids:
         text = text.replace(one, "ID")
@@ -147,17 +151,31 @@ def plain(answer: httpx.Response, *ids: str) -> tuple[int, str, list[tuple[str, 
 
 
 WAYS: tuple[tuple[str, str, Any], ...] = (
-    ("GET", "/posts/{id}", None), ("GET", "/posts/{id}/thread", None), ("GET", "/posts/{id}/revisions", None),
-    ("GET", "/posts/{id}/reactions", None), ("POST", "/posts/{id}/reactions", {"emoji": "👍"}),
-    ("DELETE", "/posts/{id}/reactions?emoji=%F0%9F%91%8D", None), ("PUT", "/posts/{id}/save", None), ("DELETE", "/posts/{id}/save", None),
-    ("PUT", "/posts/{id}/confirmation", None), ("PATCH", "/posts/{id}", {"body": "mine"}), ("DELETE", "/posts/{id}", None),
-    ("POST", "/posts", {"body": "re", "parent_id": "{id}"}), ("GET", "/posts?id={id}", None),
+    ("GET", "/posts/{id}", None),
+    ("GET", "/posts/{id}/thread", None),
+    ("GET", "/posts/{id}/revisions", None),
+    ("GET", "/posts/{id}/reactions", None),
+    ("POST", "/posts/{id}/reactions", {"emoji": "👍"}),
+    ("DELETE", "/posts/{id}/reactions?emoji=%F0%9F%91%8D", None),
+    ("PUT", "/posts/{id}/save", None),
+    ("DELETE", "/posts/{id}/save", None),
+    ("PUT", "/posts/{id}/confirmation", None),
+    ("PATCH", "/posts/{id}", {"body": "mine"}),
+    ("DELETE", "/posts/{id}", None),
+    ("POST", "/posts", {"body": "re", "parent_id": "{id}"}),
+    ("GET", "/posts?id={id}", None),
 )
 OF_COMMUNITIES: tuple[tuple[str, str, Any], ...] = (
-    ("GET", "/communities/{id}", None), ("GET", "/communities/{id}/members", None), ("GET", "/communities/{id}/requests", None),
-    ("GET", "/feeds/communities/{id}", None), ("POST", "/communities/{id}/join", None), ("POST", "/communities/{id}/leave", None),
-    ("POST", "/communities/{id}/archive", None), ("PATCH", "/communities/{id}", {"name": "mine"}),
-    ("PATCH", "/communities/{id}/members/{me}", {"role": "owner"}), ("DELETE", "/communities/{id}/members/{me}", None),
+    ("GET", "/communities/{id}", None),
+    ("GET", "/communities/{id}/members", None),
+    ("GET", "/communities/{id}/requests", None),
+    ("GET", "/feeds/communities/{id}", None),
+    ("POST", "/communities/{id}/join", None),
+    ("POST", "/communities/{id}/leave", None),
+    ("POST", "/communities/{id}/archive", None),
+    ("PATCH", "/communities/{id}", {"name": "mine"}),
+    ("PATCH", "/communities/{id}/members/{me}", {"role": "owner"}),
+    ("DELETE", "/communities/{id}/members/{me}", None),
     ("POST", "/posts", {"body": "in", "audience": {"kind": "community", "id": "{id}"}}),
 )
 
@@ -180,10 +198,16 @@ async def everything(person: Person, post: Written, author: Person) -> dict[str,
     """By which lists, counts and searches the reader comes to know of the post."""
     word, tag = post.word, f"zorb{post.audience}"
     ways = {
-        "person feed": f"/feeds/people/{author.id}?page_size=200&include_replies=true", "tag feed": f"/feeds/tags/{tag}",
-        "company feed": "/feeds/company?page_size=200", "home": "/feeds/home?page_size=200", "saved": "/feeds/saved?page_size=200",
-        "trending": "/topics", "search": f"/find?query={word}", "search of the tag": f"/find?tag={tag}",
-        "search by author": f"/find?author_id={author.id}&page_size=100&newest_first=true", "inbox": "/inbox?page_size=200",
+        "person feed": f"/feeds/people/{author.id}?page_size=200&include_replies=true",
+        "tag feed": f"/feeds/tags/{tag}",
+        "company feed": "/feeds/company?page_size=200",
+        "home": "/feeds/home?page_size=200",
+        "saved": "/feeds/saved?page_size=200",
+        "trending": "/topics",
+        "search": f"/find?query={word}",
+        "search of the tag": f"/find?tag={tag}",
+        "search by author": f"/find?author_id={author.id}&page_size=100&newest_first=true",
+        "inbox": "/inbox?page_size=200",
     }
     found = {}
     for name, path in ways.items():
@@ -208,7 +232,9 @@ async def test_who_may_not_see_learns_nothing(company: Company) -> None:
         for audience, post in company.posts.items():
             if name in EXPECTED[audience]:
                 shown = await everything(person, post, author)
-                missing += [f"{name} does not see {audience} by {w}" for w in ("person feed", "tag feed", "search", "tag count") if not shown[w]]
+                missing += [
+                    f"{name} does not see {audience} by {w}" for w in ("person feed", "tag feed", "search", "tag count") if not shown[w]
+                ]
                 if (await person.get(f"/posts/{post.id}")).status_code != 200:
                     missing.append(f"{name} does not see {audience}")
                 if name not in ("author", "token") and not shown["inbox"] and audience != "followers":
@@ -245,7 +271,12 @@ async def test_nobody_without_an_account_is_answered(company: Company) -> None:
     post = company.posts["everyone"]
     for name in GONE:
         person = company.people[name]
-        for method, path, body in (*WAYS, ("GET", "/feeds/home", None), ("GET", "/find?query=quaggleeveryone", None), ("GET", "/people", None)):
+        for method, path, body in (
+            *WAYS,
+            ("GET", "/feeds/home", None),
+            ("GET", "/find?query=quaggleeveryone", None),
+            ("GET", "/people", None),
+        ):
             entity_id = post.id
             answer = await person.client.request(
                 method, "/api/v1" + path.replace("{id}", entity_id), json=None if body is None else _filled(body, entity_id)
@@ -264,8 +295,12 @@ async def test_a_secret_community_does_not_exist_for_others(company: Company) ->
         known = plain(await person.get("/communities/lookup", params={"handle": secret.handle}), secret.handle)
         assert known == plain(await person.get("/communities/lookup", params={"handle": "no-such-one"}), "no-such-one")
         for path in (
-            "/communities?page_size=200&include_archived=true", "/communities?query=secret", f"/communities?member_id={company.people['author'].id}",
-            "/find?query=zorbing&page_size=100", "/find?query=secret", "/inbox?page_size=200",
+            "/communities?page_size=200&include_archived=true",
+            "/communities?query=secret",
+            f"/communities?member_id={company.people['author'].id}",
+            "/find?query=zorbing&page_size=100",
+            "/find?query=secret",
+            "/inbox?page_size=200",
         ):
             answer = await person.get(path)
             assert secret.community_id not in answer.text and "secret zorbing" not in answer.text, (name, path)
@@ -290,7 +325,14 @@ async def test_pages_tell_no_more_than_the_api(company: Company) -> None:
             for path in ("/posts/{id}", "/posts/{id}/history", "/posts/{id}/edit", "/posts/{id}/delete"):
                 hidden = plain(await browser.client.get(path.replace("{id}", post.id)), post.id)
                 assert hidden == plain(await browser.client.get(path.replace("{id}", ghost)), ghost), (name, audience, path)
-            for path in ("/", "/company", f"/people/{author.id}", f"/tags/zorb{audience}", "/notifications", f"/search?q={post.word}+again"):
+            for path in (
+                "/",
+                "/company",
+                f"/people/{author.id}",
+                f"/tags/zorb{audience}",
+                "/notifications",
+                f"/search?q={post.word}+again",
+            ):
                 page = await browser.client.get(path)
                 assert post.id not in page.text and post.reply_id not in page.text, (name, audience, path)
                 assert f"{post.word} again #" not in page.text, (name, audience, path)
