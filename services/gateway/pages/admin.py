@@ -38,6 +38,7 @@ from .common import (
     Posted,
     Problems,
     bad,
+    conflict,
     get,
     go,
     nothing,
@@ -157,9 +158,12 @@ async def show_person(request: AnyRequest) -> Response[bytes]:
     """What the directory keeps of a person, to be changed."""
     administrator(request)
     found = await clients(request).identity.GetPerson(identity.GetPersonRequest(person_id=path_id(request, "person_id")))
-    values = {name: str(getattr(found.profile, name)) for name in DIRECTORY_FIELDS}
-    form = Form(values={**values, "manager": await _manager(request, found), "version": found.etag})
+    form = Form(values={**_values(found), "manager": await _manager(request, found), "version": found.etag})
     return await _person_page(request, found, form)
+
+
+def _values(found: identity.Person) -> dict[str, str]:
+    return {name: str(getattr(found.profile, name)) for name in DIRECTORY_FIELDS}
 
 
 async def _manager(request: AnyRequest, found: identity.Person) -> str:
@@ -191,6 +195,8 @@ async def change_person(request: AnyRequest) -> Response[bytes]:
             problem = Problems(409, {}, text)
     if problem is not None:
         now = await services.identity.GetPerson(identity.GetPersonRequest(person_id=person_id))
+        if problem.status == 409:
+            problem.errors.update(conflict(request, form.kept(*DIRECTORY_FIELDS), _values(now)))
         typed = {**form.kept(*DIRECTORY_FIELDS, "manager"), "version": now.etag}
         return await _person_page(request, now, problem.form(typed), problem.status)
     gateway(request).accounts.forget(person_id)

@@ -31,6 +31,7 @@ from . import convert
 from .common import (
     TOKEN_CHARACTERS,
     bad,
+    conflict,
     fragment_shell,
     get,
     go,
@@ -192,11 +193,14 @@ async def _edit_page(request: AnyRequest, found: feed.Community, form: Form, sta
 async def show_edit(request: AnyRequest) -> Response[bytes]:
     """What can be changed."""
     found = await _one(request)
-    values = {
+    return await _edit_page(request, found, Form(values={**_values(found), "version": found.etag}))
+
+
+def _values(found: feed.Community) -> dict[str, str]:
+    return {
         "name": found.name, "description": found.description, "rules": found.rules, "kind": convert.KINDS.get(found.kind, "open"),
-        "tags": ", ".join(found.tags), "version": found.etag,
+        "tags": ", ".join(found.tags),
     }
-    return await _edit_page(request, found, Form(values=values))
 
 
 @post("/communities/{community_id:str}/edit")
@@ -224,7 +228,8 @@ async def edit(request: AnyRequest) -> Response[bytes]:
         now = await _one(request)
         if problem.code == "edit_conflict":
             theirs = say("Somebody changed the community while you were writing. Saving again puts your text in the place of theirs.")
-            return await _edit_page(request, now, Form(values={**typed, "version": now.etag}, message=theirs), 409)
+            errors = conflict(request, form.kept(*FIELDS), _values(now))
+            return await _edit_page(request, now, Form(values={**typed, "version": now.etag}, errors=errors, message=theirs), 409)
         return await _edit_page(request, now, problem.form(typed), problem.status)
     return go(request, f"/communities/{community_id}", say("Saved."))
 

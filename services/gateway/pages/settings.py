@@ -31,6 +31,7 @@ from .common import (
     Posted,
     Problems,
     bad,
+    conflict,
     get,
     go,
     look,
@@ -82,7 +83,7 @@ async def show_profile(request: AnyRequest) -> Response[bytes]:
     """What others see of oneself."""
     me = current_person(request)
     whole = await clients(request).identity.GetPerson(identity.GetPersonRequest(person_id=me.person_id))
-    return await _profile_page(request, Form(values=_profile_values(whole.profile)))
+    return await _profile_page(request, Form(values={**_profile_values(whole.profile), "version": whole.etag}))
 
 
 @post("/settings/profile")
@@ -91,7 +92,12 @@ async def change_profile(request: AnyRequest) -> Response[bytes]:
     form = await posted(request)
     me, services = current_person(request), clients(request)
     before = await services.identity.GetPerson(identity.GetPersonRequest(person_id=me.person_id))
-    typed = {**_profile_values(before.profile), **form.kept(*PROFILE_FIELDS)}
+    now = _profile_values(before.profile)
+    typed = {**now, **form.kept(*PROFILE_FIELDS), "version": before.etag}
+    if form.text("version", 40) not in ("", before.etag):
+        text = told(request, "Your profile was changed while you were writing. Saving again puts your text in the place of what was saved.")
+        theirs = conflict(request, form.kept(*PROFILE_FIELDS), now)
+        return await _profile_page(request, Form(values=typed, errors=theirs, message=text), 409)
     try:
         photo_problem = await _change_photo(request, form)
         if photo_problem is not None:
