@@ -240,6 +240,18 @@ def test_post_reply_react_and_save(world: World, open_as: OpenAs) -> None:
     expect(page.locator("article.post")).to_have_count(1)
 
 
+def test_that_one_has_read_a_post_is_said_and_counted(world: World, open_as: OpenAs) -> None:
+    post_id = world.admin.post("The evacuation plan has changed: please confirm.")
+    page = open_as("Jonas Weber", f"/posts/{post_id}")
+    page.get_by_role("button", name="More about this post").click()
+    page.get_by_role("button", name="I have read this").click()
+    expect(page.locator(".post-root")).to_contain_text("You have read this")
+    other = open_as("Rosa Almeida", f"/posts/{post_id}")
+    expect(other.locator(".post-root")).to_contain_text("1 person has confirmed")
+    other.get_by_role("button", name="I have read this").click()
+    expect(other.locator(".post-root")).to_contain_text("2 people have confirmed")
+
+
 def test_an_image_is_uploaded_with_its_description(world: World, open_as: OpenAs) -> None:
     picture = io.BytesIO()
     Image.new("RGB", (640, 360), (20, 90, 110)).save(picture, "PNG")
