@@ -71,13 +71,18 @@ class SearchApi(SearchServiceServicer):
     async def _told(self, hits: Any) -> list[pb.Hit]:
         people = await queries.people(self._database, [h.author_id for h in hits if h.author_id])
         communities = await queries.community_names(self._database, [h.community_id for h in hits if h.community_id])
-        return [_hit(hit, *people.get(hit.author_id, ("", "")), communities.get(hit.community_id, "")) for hit in hits]
+        # How rare a word is in the whole index, hidden documents too, would stand in the scores: only their proportions are told.
+        best = max((hit.score for hit in hits), default=0.0) or 1.0
+        return [
+            _hit(hit, round(hit.score / best, 2), *people.get(hit.author_id, ("", "")), communities.get(hit.community_id, ""))
+            for hit in hits
+        ]
 
 
-def _hit(hit: searchindex.Hit, author_name: str, author_photo: str, community_name: str) -> pb.Hit:
+def _hit(hit: searchindex.Hit, score: float, author_name: str, author_photo: str, community_name: str) -> pb.Hit:
     told = pb.Hit(
         kind=_NUMBERS[hit.kind], id=hit.id, title=_fragment(hit.title), snippet=_fragment(hit.snippet), author_id=hit.author_id,
-        author_name=author_name, community_id=hit.community_id, community_name=community_name, score=hit.score,
+        author_name=author_name, community_id=hit.community_id, community_name=community_name, score=score,
         photo_blob_id=author_photo or str(hit.extra.get("photo_blob_id", "")), subtitle=str(hit.extra.get("subtitle", "")),
     )
     if hit.create_time:
