@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -141,6 +142,7 @@ def build(services: Sequence[Service], prepare_sample: Prepare | None = None) ->
 
         --data and --json may stand before or after the command.
         """
+        os.umask(0o077)  # whatever is written from here on may hold personal data, and is for its owner only
         settings = _loaded(data=data)
         spare_collector()
         logs.configure(settings.log_format, settings.log_level if context.invoked_subcommand == "run" else "warning")
