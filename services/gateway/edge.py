@@ -129,7 +129,8 @@ class Edge:
         if path.startswith(_OPEN):
             await self._app(scope, receive, send)
             return
-        if len(path) > _PATH_CHARACTERS or "\0" in path:
+        # Routing takes two slashes for one; nothing here that looks at the beginning of a path does.
+        if len(path) > _PATH_CHARACTERS or "\0" in path or path.startswith("//"):
             raise Refusal(404, "There is nothing at this address.")
         if b"%00" in scope.get("query_string", b""):
             raise Refusal(400, "Text cannot contain the NUL character.")
