@@ -240,3 +240,9 @@ def test_a_script_that_did_get_in_would_not_run(network: Network, context: Brows
     }""")
     page.wait_for_function("window.__broken.length >= 3")
     assert page.evaluate("window.__ran") == []
+
+
+def test_every_file_is_its_owners(network: Network) -> None:
+    files = [path for path in (network.folder / "var").rglob("*") if path.is_file()]
+    assert len(files) > 8
+    assert [path.name for path in files if path.stat().st_mode & 0o077] == []

@@ -267,6 +267,14 @@ async def test_counts_are_of_what_one_sees(company: Company) -> None:
         assert inbox.status_code == 200
 
 
+async def test_scores_do_not_tell_of_what_is_hidden(company: Company) -> None:
+    """How rare a word is would show in an absolute score; of the best hit it is always 1."""
+    for reader in ("stranger", "member", "named"):
+        hits = (await company.people[reader].get("/find?query=answer&kind=post")).json()["hits"]
+        assert hits[0]["score"] == 1
+        assert all(0 <= hit["score"] <= 1 for hit in hits)
+
+
 async def test_nobody_without_an_account_is_answered(company: Company) -> None:
     post = company.posts["everyone"]
     for name in GONE:

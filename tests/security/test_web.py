@@ -208,6 +208,16 @@ async def test_paths_lead_out_of_no_folder(network: Network) -> None:
             assert "root:" not in answer.text and len(answer.text) < 20_000
 
 
+async def test_two_slashes_lead_past_no_check(network: Network) -> None:
+    browser = await network.browser(network.administrator)
+    browser.client.headers.pop("x-csrf-token")
+    for path in ("//api/v1/posts", "//api/v1/me", "//settings", "///admin/people"):
+        for person in (browser, network.administrator):
+            for method in ("GET", "POST"):
+                answer = await person.client.request(method, BASE + path, json={"body": "forged"})
+                assert answer.status_code == 404, (method, path)
+
+
 async def test_bodies_have_bounds(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
     admin = network.administrator
     most = network.gateway.context.settings.request_bytes_max
