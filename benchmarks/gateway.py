@@ -212,17 +212,24 @@ async def measure(data: Path, tokens: list[str], arguments: argparse.Namespace) 
         reads, middle, slow, count = await load(server.port, connections, seconds, lambda n: (timelines[n % len(tokens)], b""), 200)
         each = (server.cpu_seconds() - before) / count * 1000
         print(f"  /healthz         {nothing:8,.0f} requests/s")
-        print(f"  home timeline    {reads:8,.0f} reads/s   {reads / nothing:5.2f} x /healthz {middle:6.1f} ms median {slow:6.1f} ms p99 {each:5.2f} ms CPU")
+        print(_line("home timeline", reads, "reads", nothing, middle, slow, each))
         before = server.cpu_seconds()
         writes, middle, slow, count = await load(
             server.port, connections, seconds, lambda n: (post("/api/v1/posts", tokens[n % len(tokens)], texts[0]), texts[0]), 201
         )
         each = (server.cpu_seconds() - before) / count * 1000
-        print(f"  posting          {writes:8,.0f} posts/s   {writes / nothing:5.2f} x /healthz {middle:6.1f} ms median {slow:6.1f} ms p99 {each:5.2f} ms CPU")
+        print(_line("posting", writes, "posts", nothing, middle, slow, each))
         print(f"  memory           {idle:8,.0f} MiB idle   {server.memory_mib():8,.0f} MiB after the load")
         return reads
     finally:
         server.stop()
+
+
+def _line(what: str, rate: float, unit: str, nothing: float, middle: float, slow: float, each: float) -> str:
+    return (
+        f"  {what:16} {rate:8,.0f} {unit}/s   {rate / nothing:5.2f} x /healthz"
+        f"   {middle:6.1f} ms median   {slow:6.1f} ms p99   {each:5.2f} ms CPU each"
+    )
 
 
 def main() -> None:

@@ -46,7 +46,7 @@ class Town:
 
     async def person(self, name: str, **profile: Any) -> str:
         person_id = new_id()
-        profile.setdefault("email", f"{name.split()[0].lower()}@example.com")
+        profile.setdefault("email", f"{name.split(maxsplit=1)[0].lower()}@example.com")
         event = identity.PersonAdded(person_id=person_id, profile=identity.Profile(name=name, **profile), roles=[identity.ROLE_EMPLOYEE])
         await self.tell("identity", f"person-{person_id}", event)
         return person_id
@@ -125,7 +125,8 @@ async def test_what_is_revoked_is_gone_from_results_and_counts(town: Town) -> No
     await town.tell("feed", f"membership-{community}{member}", feed.MemberRemoved(community_id=community, person_id=member))
     response = await town.search(member, "walrus")
     assert (list(response.hits), response.total_size) == ([], 0)
-    await town.tell("feed", f"community-{community}", feed.CommunityChanged(community_id=community, name="Works", kind=feed.COMMUNITY_KIND_OPEN))
+    opened = feed.CommunityChanged(community_id=community, name="Works", kind=feed.COMMUNITY_KIND_OPEN)
+    await town.tell("feed", f"community-{community}", opened)
     assert await town.find(member, "walrus") == [post_id]
 
 
