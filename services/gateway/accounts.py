@@ -2,12 +2,12 @@
 from __future__ import annotations
 
 import hashlib
-import math
 import re
 import time
 from collections import OrderedDict
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final
 
 import grpc
@@ -87,10 +87,11 @@ class Accounts:
             ):
                 raise
             return None
-        principal = _principal(answer.person, frozenset(answer.token.scopes) & ALL_SCOPES, answer.token.token_id)
+        ends = answer.token.expire_time.ToDatetime(UTC) if answer.token.HasField("expire_time") else None
+        principal = _principal(answer.person, frozenset(answer.token.scopes) & ALL_SCOPES, answer.token.token_id, ends)
         if dropped == self._dropped:
-            ends = answer.token.expire_time.ToMicroseconds() / 1_000_000 if answer.token.HasField("expire_time") else math.inf
-            _hold(self._secrets, key, principal, min(CACHE_SECONDS, ends - time.time()))
+            left = ends.timestamp() - time.time() if ends else CACHE_SECONDS
+            _hold(self._secrets, key, principal, min(CACHE_SECONDS, left))
         return principal
 
     def forget(self, person_id: str) -> None:
@@ -104,11 +105,13 @@ class Accounts:
         return auth.acting(self._tokens.sign(auth.Caller(service="gateway")))
 
 
-def _principal(person: identity.Person, scopes: frozenset[str], token_id: str) -> Principal | None:
+def _principal(
+    person: identity.Person, scopes: frozenset[str], token_id: str, token_ends: datetime | None = None
+) -> Principal | None:
     if person.state != identity.PERSON_STATE_ACTIVE:
         return None
     roles = frozenset(ROLE_NAMES[role] for role in person.roles if role in ROLE_NAMES)
-    return Principal(person.person_id, roles, scopes, person, token_id=token_id)
+    return Principal(person.person_id, roles, scopes, person, token_id=token_id, token_ends=token_ends)
 
 
 def _hold(cache: OrderedDict[str, _Held], key: str, principal: Principal | None, seconds: float = CACHE_SECONDS) -> None:

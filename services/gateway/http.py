@@ -9,6 +9,7 @@ import json
 import re
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, cast
 from urllib.parse import quote
 
@@ -64,6 +65,8 @@ class Principal:
     person: identity.Person
     session_id: str = ""
     token_id: str = ""
+    # When the access token ends; None for one without an end, and for sessions.
+    token_ends: datetime | None = None
 
     @property
     def caller(self) -> auth.Caller:

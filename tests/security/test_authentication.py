@@ -48,6 +48,18 @@ async def test_scopes_bound_every_operation(network: Network) -> None:
         assert (await reader.client.get(path)).status_code == 403, "tokens open no pages"
 
 
+async def test_a_token_that_ends_makes_none_that_goes_on(network: Network) -> None:
+    ends = "2100-01-01T00:00:00Z"
+    made = await network.administrator.post("/access-tokens", {"name": "t", "scopes": ["write"], "expire_time": ends})
+    assert made.status_code == 201, made.text
+    token = Person(network, network.administrator.id, "", made.json()["secret"])
+    for asked, given in ((None, ends), ("2150-01-01T00:00:00Z", ends), ("2090-01-01T00:00:00Z", "2090-01-01T00:00:00Z")):
+        body = {"name": "t", "scopes": ["write"], **({"expire_time": asked} if asked else {})}
+        child = await token.post("/access-tokens", body)
+        assert child.status_code == 201, child.text
+        assert child.json()["token"]["expire_time"] == given
+
+
 ADMINISTRATION = (
     ("POST", "/people", {"name": "Eve", "email": "eve@water.example", "roles": ["administrator"]}),
     ("PUT", "/people/{me}/roles/administrator", None),

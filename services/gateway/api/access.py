@@ -254,7 +254,7 @@ async def list_access_tokens(call: Call) -> AccessTokenList:
 
 @operation("POST", "/access-tokens", "Make an access token", tag="sign-in", status=201, body=AccessTokenInput, answer=IssuedAccessToken)
 async def issue_access_token(call: Call, body: AccessTokenInput) -> IssuedAccessToken:
-    """The secret is shown once. A token makes no token with more scopes than its own."""
+    """The secret is shown once. A token makes no token with more scopes than its own, or that ends later."""
     me = call.me
     if me.token_id and not set(body.scopes) <= me.scopes:
         raise Refusal(403, "A token cannot make one that may do more: sign in to make it.", field="scopes")
@@ -262,8 +262,12 @@ async def issue_access_token(call: Call, body: AccessTokenInput) -> IssuedAccess
     request = identity.IssueAccessTokenRequest(
         person_id=body.person_id or "", name=body.name, scopes=sorted(set(body.scopes)), request_id=call.request_id
     )
-    if body.expire_time is not None:
-        request.expire_time.CopyFrom(stamp_of(body.expire_time, "expire_time"))
+    ends = stamp_of(body.expire_time, "expire_time") if body.expire_time is not None else None
+    if me.token_ends is not None:  # a token that ends makes none that goes on
+        last = stamp_of(me.token_ends, "expire_time")
+        ends = last if ends is None or ends.ToNanoseconds() > last.ToNanoseconds() else ends
+    if ends is not None:
+        request.expire_time.CopyFrom(ends)
     made = await call.clients.identity.IssueAccessToken(request)
     return IssuedAccessToken(token=models.access_token(made.token), secret=made.secret)
 
