@@ -488,6 +488,41 @@ def test_notifications_are_read_on_every_device(world: World, open_as: OpenAs) -
     expect(second.locator(".rail [data-unread]")).to_be_hidden()
 
 
+def test_what_is_written_on_its_own_page_is_shown_there_after(world: World, open_as: OpenAs) -> None:
+    page = open_as("Mei Tanaka", "/compose")
+    box = page.get_by_label("Write a post")
+    box.press_sequentially("The lathe is free, @jonas")
+    expect(page.locator(".compose [role=option]").first).to_have_attribute("aria-selected", "true")
+    box.press("Enter")
+    expect(box).to_have_value(re.compile(r"^The lathe is free, @jonas\S* $"))
+    page.get_by_role("button", name="Post", exact=True).click()
+    page.wait_for_url(re.compile(r"/posts/[0-9a-f-]{36}$"))
+    expect(page.locator(".post-root")).to_contain_text("The lathe is free")
+    page.goto(world.path("/compose"))
+    expect(page.get_by_label("Write a post")).to_have_value("")
+
+
+def test_the_tab_one_is_on_is_in_sight_on_a_narrow_screen(open_as: OpenAs) -> None:
+    page = open_as("Mei Tanaka", "/settings/appearance")
+    page.set_viewport_size({"width": 360, "height": 800})
+    page.reload()
+    expect(page.locator("main .tabs [aria-current]")).to_be_in_viewport(ratio=0.95)
+
+
+def test_a_result_opens_wherever_it_is_touched(world: World, open_as: OpenAs) -> None:
+    world.admin.post("The gantry crane is inspected on the ninth.")
+    page = open_as("Jonas Weber", "/search?q=gantry")
+    result = page.locator(".result").first
+    for _ in range(20):
+        if result.count():
+            break
+        page.reload()
+    around = result.bounding_box()
+    assert around
+    page.mouse.click(around["x"] + around["width"] - 12, around["y"] + around["height"] - 8)
+    page.wait_for_url(re.compile(r"/posts/[0-9a-f-]{36}"))
+
+
 # --- settings and administration --------------------------------------------------------------------------------------
 
 

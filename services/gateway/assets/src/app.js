@@ -15,4 +15,9 @@ import { startUndo } from "./js/undo.js";
 for (const start of [startRequests, startToasts, startMenus, startFinder, startDrafts, startCompose, startUndo, startKeys, startChart, startTime, startLive]) {
   start();
 }
+for (const tabs of document.querySelectorAll(".tabs")) {
+  const current = tabs.querySelector("[aria-current]")?.getBoundingClientRect();
+  const frame = tabs.getBoundingClientRect();
+  if (current) tabs.scrollLeft += current.left + current.width / 2 - frame.left - frame.width / 2;
+}
 document.querySelector("[data-focus]")?.focus();

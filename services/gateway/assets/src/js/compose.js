@@ -62,10 +62,12 @@ function answer(form, id, name) {
   form.querySelector("textarea").focus();
 }
 
-function sent(form, target) {
+function sent(form, target, answer = "") {
   form.dispatchEvent(new Event("draft:sent"));
   forget(form);
   form.reset();
+  const made = /id="post-([0-9a-f-]{36})"/.exec(answer)?.[1];
+  if (!target && made && !form.closest("dialog")) return location.assign(`/posts/${made}`);
   form.querySelector("[name=request_id]").value = crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}`;
   form.querySelector(".compose-image")?.removeAttribute("open");
   form.querySelector("[data-left]")?.replaceChildren();
@@ -114,7 +116,7 @@ export function startCompose() {
       answer(form, reply.dataset.reply, reply.dataset.replyName);
     }
   });
-  // On a page without a list the post is sent all the same and shown nowhere.
+  // On a page without a list there is no place to put the post: the page for writing then goes on to it.
   document.addEventListener("htmx:config:request", ({ detail: { ctx } }) => {
     const form = ctx.sourceElement;
     if (!form.matches?.("[data-compose-form]") || ctx.target) return;
@@ -123,7 +125,9 @@ export function startCompose() {
   });
   document.addEventListener("htmx:after:swap", ({ detail: { ctx } }) => {
     const form = ctx.sourceElement;
-    if (form.matches?.("[data-compose-form]") && ctx.response?.status < 400) sent(form, ctx.swap === "none" ? null : document.querySelector(form.getAttribute("hx-target")));
+    if (form.matches?.("[data-compose-form]") && ctx.response?.status < 400) {
+      sent(form, ctx.swap === "none" ? null : document.querySelector(form.getAttribute("hx-target")), ctx.text);
+    }
     if (ctx.response?.status === 422) document.querySelector(`#${CSS.escape(form.id)} [role=alert]`)?.focus();
   });
   const dialog = document.getElementById("composer");

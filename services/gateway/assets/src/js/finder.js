@@ -53,7 +53,7 @@ function combobox(field, list, choose) {
   });
   list.addEventListener("mousedown", (event) => event.preventDefault());
   field.addEventListener("blur", () => show(false));
-  return { show, options };
+  return { show, options, select };
 }
 
 function searchBox(form) {
@@ -117,6 +117,7 @@ function mentions(field) {
       people.forEach((each, index) => (each.id = `${list.id}-${index}`));
       list.replaceChildren(...people);
       box.show(people.length > 0 && document.activeElement === field);
+      if (!list.hidden) box.select(people[0]);
     } catch (error) {
       if (error.name !== "AbortError") box.show(false);
     }
