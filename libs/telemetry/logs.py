@@ -66,7 +66,7 @@ _SECRET_TEXT = re.compile(
     re.IGNORECASE,
 )
 # The libraries that say much at INFO of what the product logs itself.
-_QUIET: Final = ("httpx", "httpcore", "asyncio", "aiokafka", "kafka", "opensearch", "PIL", "multipart", "granian.access")
+_QUIET: Final = ("httpx", "httpcore", "asyncio", "aiokafka", "kafka", "opensearch", "PIL", "markdown_it", "multipart", "granian.access")
 
 
 def configure(form: str = "auto", level: str = "info", stream: TextIO | None = None) -> None:
