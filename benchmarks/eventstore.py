@@ -22,7 +22,7 @@ from uuid import uuid4
 from google.protobuf.message import Message
 
 from libs.db.database import Transaction
-from libs.db.sqlite import SqliteDatabase
+from libs.db.sqlite import SqliteDatabase, dialect
 from libs.eventstore.handle import handle
 from libs.eventstore.model import Metadata, Recorded, Rejected
 from libs.eventstore.store import SCHEMA, EventStore
@@ -110,7 +110,7 @@ def raw(folder: Path, batch: int, seconds: float) -> float:
     """Rows a second that bare sqlite3 makes durable, `batch` a commit."""
     connection = sqlite3.connect(folder / f"raw{batch}.db", isolation_level=None)
     connection.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;")
-    connection.executescript(SCHEMA)
+    connection.executescript(dialect(SCHEMA))
     insert = "INSERT INTO events VALUES (?,?,?,?,?,?,?,?,?,?,?,?)"
     data = os.urandom(len(BODY) + 150)
     count, start = 0, time.perf_counter()

@@ -93,6 +93,14 @@ def _no_room(error: sqlite3.Error) -> bool:
     return getattr(error, "sqlite_errorname", "") == "SQLITE_IOERR_WRITE"
 
 
+def dialect(schema: str) -> str:
+    """The portable schema as SQLite takes it best: a key that is exactly INTEGER is the row's own number, without an index of its own.
+
+    See https://sqlite.org/lang_createtable.html#rowid; SQLite's INTEGER has 64 bits, as BIGINT elsewhere.
+    """
+    return schema.replace("BIGINT PRIMARY KEY", "INTEGER PRIMARY KEY")
+
+
 class _Write:
     """A write transaction; taken in turn inside the process, by BEGIN IMMEDIATE between processes."""
 
@@ -284,7 +292,7 @@ class SqliteDatabase:
         async with self.writer_turn:
             try:
                 self.writer.execute("PRAGMA busy_timeout = 10000")
-                self.writer.executescript(schema)
+                self.writer.executescript(dialect(schema))
             except sqlite3.Error as error:
                 _raise(error)
             finally:
