@@ -134,6 +134,27 @@ async def test_a_sign_in_comes_back_only_to_this_site(network: Network) -> None:
         client.cookies.clear()
 
 
+async def test_what_one_writes_is_first_taken_for_the_language_of_the_pages(ada: Person) -> None:
+    page = (await ada.client.get("/compose", headers={"accept-language": "de-DE"})).text
+    assert re.findall(r'<option value="(\w+)" selected', page[page.index('name="language"'):])[0] == "de"
+
+
+async def test_a_directory_file_with_bad_lines_goes_in_without_them(network: Network, ada: Person) -> None:
+    content = b"Name,E-mail\nZoe Zorn,zoe@x.example\nshort\nAnother,ZOE@x.example\n"
+    planned = await form(ada, "/admin/import", {"kind": "csv"}, files={"file": ("staff.csv", content)})
+    assert planned.status_code == 303
+    page = (await ada.client.get(planned.headers["location"])).text
+    assert "The row has 1 cells, the first line 2." in page and "same person as in line 2" in page and "Write 1 record" in page
+    assert (await form(ada, "/admin/import", {"import_id": planned.headers["location"].rpartition("/")[2]})).status_code == 303
+    imports = network.gateway.site.imports
+    entry = imports and imports.find(planned.headers["location"].rpartition("/")[2])
+    assert entry and entry.task
+    await entry.task
+    assert (entry.state, entry.done, entry.rejected) == ("done", 3, 2)
+    nothing = await form(ada, "/admin/import", {"kind": "csv"}, files={"file": ("bad.csv", b"Name,E-mail\nBo,no-address\n")})
+    assert "Write 0" not in (await ada.client.get(nothing.headers["location"])).text
+
+
 async def test_who_saves_second_sees_what_was_saved_and_keeps_their_own(network: Network, ada: Person) -> None:
     community = (await network.administrator.post("/communities", {"name": "Pumps", "kind": "open"})).json()["id"]
     base = {"name": "Pumps", "description": "", "rules": "", "kind": "open", "tags": ""}
@@ -277,7 +298,7 @@ def test_devices_are_named() -> None:
 def test_a_directory_file_is_read_by_the_usual_names() -> None:
     header = "\ufeffName;E-Mail;Job Title;Reports to;Languages;Phone\n"
     content = header + 'Mei Tanaka;mei@x.example;"Lead; lenses";ada@x.example;ja, en;+81 1234567\n\n'
-    (record,) = directory_file.read(content.encode(), "csv")
+    (record,) = directory_file.read(content.encode(), "csv").records
     assert record.place == "line 2"
     assert (record.profile.name, record.profile.title) == ("Mei Tanaka", "Lead; lenses")
     assert (record.manager_key, record.has_manager) == ("ada@x.example", True)
@@ -285,8 +306,23 @@ def test_a_directory_file_is_read_by_the_usual_names() -> None:
     assert record.profile.contact["Phone"] == "+81 1234567"
     assert sorted(record.fields) == ["contact", "email", "languages", "name", "title"]
     lines = b'{"fullName": "Bo Berg", "email": "bo@x.example", "languages": ["sv"], "left": true}\n'
-    (bo,) = directory_file.read(lines, "jsonl")
+    (bo,) = directory_file.read(lines, "jsonl").records
     assert (bo.profile.name, bo.left, list(bo.profile.languages)) == ("Bo Berg", True, ["sv"])
+    german = "Vorname;Nachname;E-Mail;Abteilung;Eintritt\nJürgen;Groß;jg@x.example;Räte;1.2.2020\n"
+    (one,) = directory_file.read(german.encode(), "csv").records
+    assert (one.profile.name, one.profile.department, one.profile.start_date) == ("Jürgen Groß", "Räte", "2020-02-01")
+
+
+def test_bad_lines_of_a_directory_file_are_told_and_the_others_go_in() -> None:
+    text = 'Name,E-mail\nAda,ada@x.example\nBo\nToo,many,cells\n"Eve"x,e@x\nADA,ADA@X.example\nZoe,zoe@x.example\n'
+    found = directory_file.read(text.encode(), "csv")
+    assert [each.profile.name for each in found.records] == ["Ada", "Zoe"]
+    assert [line for line, _ in found.refused] == [3, 4, 5, 6]
+    assert found.refused[3][1] == "This is the same person as in line 2: keep one of the two."
+    lines = '{"name": "Ada"}\nnot json\n[1]\n' + "[" * 100_000 + '\n{"name": "Bo\\ud800"}\n'
+    found = directory_file.read(lines.encode(), "jsonl")
+    assert [each.place for each in found.records] == ["line 1", "line 5"]
+    assert [line for line, _ in found.refused] == [2, 3, 4]
 
 
 @pytest.mark.parametrize(
@@ -297,7 +333,7 @@ def test_a_directory_file_is_read_by_the_usual_names() -> None:
         (b"Colour,Size\nred,4\n", "csv", "names no field"),
         ("Name,E-mail\nAda,ada\xe4@x\n".encode("latin-1"), "csv", "line 2"),
         (b'Name,E-mail\n"Ada,ada@x.example\n', "csv", "Line"),
-        (b'{"name": "Ada"}\nnot json\n', "jsonl", "Line 2"),
+        (b"not json\n", "jsonl", "Line 1"),
         (b"[1]\n", "jsonl", "no JSON object"),
     ],
 )

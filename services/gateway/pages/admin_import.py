@@ -46,6 +46,7 @@ class Import:
     file_name: str
     records: list[identity.PersonRecord]
     results: list[identity.ImportResult]
+    refused: list[tuple[int, str]]
     begin: float = field(default_factory=time.monotonic)
     state: str = "planned"
     done: int = 0
@@ -59,7 +60,7 @@ class Import:
             return None
         return ImportProgress(
             state=self.state, done_count=self.done - (self.rejected if self.state != "running" else 0),  # type: ignore[arg-type]
-            total_count=len(self.records), rejected_count=self.rejected, message=self.message,
+            total_count=len(self.records) + len(self.refused), rejected_count=self.rejected, message=self.message,
         )
 
 
@@ -130,16 +131,16 @@ async def take_import(request: AnyRequest) -> Response[bytes]:
     kind = form.text("kind", 10) if form.text("kind", 10) in ("csv", "jsonl") else "jsonl" if name.endswith((".json", ".jsonl")) else "csv"
     content = await upload.read(parts.context.settings.import_bytes_max + 1)
     try:
-        records = await asyncio.to_thread(directory_file.read, content, kind)
+        found = await asyncio.to_thread(directory_file.read, content, kind)
     except directory_file.FileRefused as error:
         problem = bad("file", str(error))
         return await _page(request, problem.form(form.kept("kind")), problem.status)
     results: list[identity.ImportResult] = []
-    for start in range(0, len(records), CHUNK_DRY):
-        part = records[start:start + CHUNK_DRY]
+    for start in range(0, len(found.records), CHUNK_DRY):
+        part = found.records[start:start + CHUNK_DRY]
         answer = await clients(request).identity.ImportPeople(identity.ImportPeopleRequest(source=SOURCE, records=part, dry_run=True))
         results += answer.results
-    entry = Import(new_id(), me.person_id, name, records, results)
+    entry = Import(new_id(), me.person_id, name, found.records, results, found.refused)
     _imports(parts).add(entry)
     return go(request, f"/admin/import/{entry.import_id}")
 
@@ -160,7 +161,7 @@ async def show_entry(request: AnyRequest) -> Response[bytes]:
 
 
 def _counts(entry: Import) -> dict[str, int]:
-    counts: dict[str, int] = {}
+    counts = {"reject": len(entry.refused)}
     for result in entry.results:
         action = _ACTIONS.get(result.outcome, "keep")
         counts[action] = counts.get(action, 0) + 1
@@ -171,8 +172,8 @@ def _changes(entry: Import) -> list[ImportChange]:
     """The first records of the table: what is refused first, then what changes, then what is added."""
     order = {"reject": 0, "change": 1, "add": 2, "keep": 3}
     rows = [(order[_ACTIONS.get(result.outcome, "keep")], at, result) for at, result in enumerate(entry.results)]
-    shown: list[ImportChange] = []
-    for _, at, result in sorted(rows, key=lambda row: row[:2])[:SHOWN]:
+    shown = [ImportChange(line=line, action="reject", name="", email="", reason=why) for line, why in entry.refused[:SHOWN]]
+    for _, at, result in sorted(rows, key=lambda row: row[:2])[: SHOWN - len(shown)]:
         record = entry.records[at]
         place = result.place.removeprefix("line ")
         reason = sentence(result.reason) if result.reason else " ".join(sentence(each) for each in result.warnings)
@@ -199,6 +200,7 @@ def _value(record: identity.PersonRecord, name: str) -> str:
 
 async def _run(parts: Gateway, services: Clients, me: Principal, entry: Import) -> None:
     """Write the records a few at a time; managers named before they were added are assigned in a second round."""
+    entry.done = entry.rejected = len(entry.refused)
     try:
         again: list[identity.PersonRecord] = []
         for start in range(0, len(entry.records), CHUNK):

@@ -369,10 +369,14 @@ def query(request: AnyRequest, name: str, characters: int = 200) -> str:
     return (request.query_params.get(name) or "").strip()[:characters]
 
 
+def page_locale(request: AnyRequest) -> str:
+    """The language of the pages: the one chosen in the settings, else the browser's."""
+    return look(request).locale or negotiate(request.headers.get("accept-language", ""))
+
+
 def translated(request: AnyRequest) -> Callable[[str], str]:
     """Texts in the reader's language."""
-    chosen = look(request)
-    return translations(chosen.locale or negotiate(request.headers.get("accept-language", ""))).gettext
+    return translations(page_locale(request)).gettext
 
 
 def told(request: AnyRequest, text: str) -> str:

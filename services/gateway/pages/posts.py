@@ -59,6 +59,7 @@ from .common import (
     go,
     is_on,
     nothing,
+    page_locale,
     path_id,
     post,
     posted,
@@ -227,8 +228,9 @@ async def saved(request: AnyRequest) -> Response[bytes]:
 
 
 def languages(request: AnyRequest) -> list[Option]:
-    """The languages offered: the writer's own first."""
-    own = [each.split("-")[0].lower() for each in current_person(request).person.profile.languages]
+    """The languages offered: the writer's own first, or where they name none that of the pages."""
+    spoken = current_person(request).person.profile.languages
+    own = [each.split("-")[0].lower() for each in spoken or [page_locale(request)]]
     tags = list(dict.fromkeys([*(each for each in own if 2 <= len(each) <= 3), *LANGUAGES]))
     return [Option(value=each, label=language_name(each), is_chosen=at == 0) for at, each in enumerate(tags)]
 
