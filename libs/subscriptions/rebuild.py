@@ -10,7 +10,7 @@ from libs.telemetry import metrics
 
 from .consumers import read_checkpoint, write_checkpoint
 
-BATCH = 1_000
+BATCH = 200
 
 Progress = Callable[[int, int], None]
 
