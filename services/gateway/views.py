@@ -377,6 +377,25 @@ class PostHistoryPage(Page, frozen=True, kw_only=True):
     versions: list[PostVersion]
 
 
+class ReactionRow(View, frozen=True, kw_only=True):
+    """One emoji of one person."""
+
+    person: PersonRef
+    emoji: str
+    time: datetime
+
+
+class ReactionsPage(Page, frozen=True, kw_only=True):
+    """Who reacted to a post, the newest first; `emoji` is the one chosen, empty for all."""
+
+    template: ClassVar[str] = "pages/reactions.html"
+    nav_key: ClassVar[str] = "home"
+    post: PostView
+    emoji: str = ""
+    reactions: list[ReactionRow] = []
+    next_url: str = ""
+
+
 class PostDeletePage(Page, frozen=True, kw_only=True):
     """Asks whether to delete; without JavaScript the menu leads here."""
 
@@ -586,6 +605,19 @@ class PersonPage(Page, frozen=True, kw_only=True):
     nav_key: ClassVar[str] = "people"
     person: PersonView
     page: PostPage
+
+
+class FollowsPage(Page, frozen=True, kw_only=True):
+    """Who follows a person ("followers") or whom they follow ("following"), the newest first."""
+
+    template: ClassVar[str] = "pages/follows.html"
+    nav_key: ClassVar[str] = "people"
+    person: PersonRef
+    part: Literal["followers", "following"] = "followers"
+    follower_count: int = 0
+    following_count: int = 0
+    people: list[PersonRow] = []
+    next_url: str = ""
 
 
 class PeoplePage(Page, frozen=True, kw_only=True):
@@ -894,6 +926,15 @@ class SubscriptionView(View, frozen=True, kw_only=True):
     service: str
     name: str
     lag: int
+
+
+class AdminOrganizationPage(Page, frozen=True, kw_only=True):
+    """Fields: name."""
+
+    template: ClassVar[str] = "pages/admin_organization.html"
+    nav_key: ClassVar[str] = "admin"
+    part: ClassVar[str] = "organisation"
+    form: Form = Form()
 
 
 class AdminOperationPage(Page, frozen=True, kw_only=True):

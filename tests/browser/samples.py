@@ -499,6 +499,28 @@ def pages() -> Iterator[tuple[str, Callable[[], v.Page]]]:
             ],
         ),
     )
+    yield (
+        "post-reactions",
+        lambda: v.ReactionsPage(
+            shell=shell("/posts/1/reactions"),
+            post=ANNOUNCEMENT,
+            reactions=[
+                v.ReactionRow(person=person, emoji="🎉👏🤔"[number % 3], time=_ago(minutes=number * 7))
+                for number, person in enumerate(EVERYBODY)
+            ],
+            next_url="/posts/1/reactions?page=a",
+        ),
+    )
+    yield (
+        "post-reactions-emoji",
+        lambda: v.ReactionsPage(
+            shell=shell("/posts/1/reactions?emoji=x"),
+            post=GERMAN,
+            emoji="❤️",
+            reactions=[v.ReactionRow(person=person, emoji="❤️", time=_ago(hours=1)) for person in (OMAR, GONE, IVO)],
+        ),
+    )
+    yield "post-reactions-none", lambda: v.ReactionsPage(shell=shell("/posts/1/reactions"), post=JAPANESE)
     yield "post-delete", lambda: v.PostDeletePage(shell=shell("/posts/1/delete"), post=QUESTION)
     yield (
         "tag",
@@ -580,6 +602,21 @@ def pages() -> Iterator[tuple[str, Callable[[], v.Page]]]:
         lambda: v.PersonPage(shell=shell(IVO.url), person=v.PersonView(person=IVO, leave_time=_ago(days=40), post_count=3), page=NONE),
     )
     yield "person-erased", lambda: v.PersonPage(shell=shell(GONE.url), person=v.PersonView(person=GONE), page=NONE)
+    yield (
+        "person-followers",
+        lambda: v.FollowsPage(
+            shell=shell(f"{NADIA.url}/followers"),
+            person=NADIA,
+            follower_count=88,
+            following_count=12,
+            people=[v.PersonRow(person=row.person, is_following=row.is_following, can_follow=row.can_follow) for row in ROWS if row.person is not NADIA],
+            next_url=f"{NADIA.url}/followers?page=a",
+        ),
+    )
+    yield (
+        "person-following-none",
+        lambda: v.FollowsPage(shell=shell(f"{KENJI.url}/following"), person=KENJI, part="following", follower_count=4),
+    )
     yield (
         "people",
         lambda: v.PeoplePage(
@@ -785,6 +822,13 @@ def pages() -> Iterator[tuple[str, Callable[[], v.Page]]]:
             person=IVO,
             holdings=[v.Option(value="posts", label="posts", count=312), v.Option(value="reactions", label="reactions", count=1840)],
             form=v.Form(values={"confirm_name": "Ivo"}, errors={"confirm_name": "This is not the name, letter by letter."}),
+        ),
+    )
+    yield (
+        "admin-organisation",
+        lambda: v.AdminOrganizationPage(
+            shell=shell("/admin/organisation"),
+            form=v.Form(values={"name": "\u200b"}, errors={"name": "The name of the organisation needs a visible character."}),
         ),
     )
     yield (

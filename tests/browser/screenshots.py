@@ -105,15 +105,18 @@ def people_pages(page: Any, address: str) -> list[Visit]:
     community = page.locator(".community-row h2 a").first.get_attribute("href")
     return [
         ("home", "/"), ("company", "/company"), ("compose", "/compose"), ("thread", thread), ("history", f"{thread}/history"),
+        ("reactions", f"{thread}/reactions"),
         ("saved", "/saved"), ("communities", "/communities"), ("community", community), ("members", f"{community}/members"),
         ("community-new", "/communities/new"), ("people", "/people"), ("people-found", "/people?q=brigite"), ("me", me), ("person", author),
+        ("person-followers", f"{author}/followers"), ("person-following", f"{author}/following"),
         ("organisation", "/organisation"), ("organisation-person", "/organisation/" + author.removeprefix("/people/")),
         ("search", "/search?q=film"), ("search-nothing", "/search?q=xylophone"), ("notifications", "/notifications"),
         ("settings-profile", "/settings/profile"), ("settings-security", "/settings/security"), ("settings-sessions", "/settings/sessions"),
         ("settings-tokens", "/settings/tokens"), ("settings-appearance", "/settings/appearance"),
         ("admin-people", "/admin/people"), ("admin-person", author.replace("/people/", "/admin/people/")),
         ("admin-invite", "/admin/invite"), ("admin-import", "/admin/import"), ("admin-sessions", "/admin/sessions"),
-        ("admin-erasure", "/admin/erasure"), ("admin-operation", "/admin/operation"), ("design", "/design"), ("not-found", "/nothing-here"),
+        ("admin-erasure", "/admin/erasure"), ("admin-organisation", "/admin/organisation"),
+        ("admin-operation", "/admin/operation"), ("design", "/design"), ("not-found", "/nothing-here"),
     ]
 
 

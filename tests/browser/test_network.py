@@ -634,6 +634,7 @@ def test_every_page_is_accessible_in_light_and_dark_and_fits_a_phone(world: Worl
         "/", "/company", "/compose", "/saved", "/communities", community, f"{community}/members", f"{community}/edit",
         f"{community}/requests", "/communities/new", "/people", f"/people/{person_id}", "/organisation", f"/organisation/{person_id}",
         "/search", "/search?q=post", f"/posts/{post_id}", f"/posts/{post_id}/edit", f"/posts/{post_id}/history", f"/posts/{post_id}/delete",
+        f"/posts/{post_id}/reactions", f"/people/{person_id}/followers", f"/people/{person_id}/following", "/admin/organisation",
         "/tags/series7", "/notifications", "/settings/profile", "/settings/security", "/settings/sessions", "/settings/tokens",
         "/settings/appearance", "/admin/people", f"/admin/people/{person_id}",
         "/admin/invite", "/admin/import", "/admin/sessions", "/admin/erasure",

@@ -11,7 +11,7 @@ import pytest
 from libs.testing.world import World
 from services.feed.service import SERVICE as FEED
 from services.gateway.http import Clients
-from services.gateway.pages import assets, convert, directory_file
+from services.gateway.pages import assets, convert, directory_file, people, posts
 from services.gateway.pages.posts import difference
 from services.gateway.service import SERVICE as GATEWAY
 from services.identity.service import SERVICE as IDENTITY
@@ -78,11 +78,13 @@ async def test_every_page_answers_within_ten_calls(network: Network, ada: Person
         f"/posts/{own}/delete", "/communities", "/communities?tab=mine", "/communities?q=pum", "/communities/new",
         f"/communities/{community}", f"/communities/{community}/members", f"/communities/{community}/members?q=bo",
         f"/communities/{community}/edit", f"/communities/{community}/requests", "/people", "/people?q=bo", f"/people/{bo.id}",
-        f"/people/{ada.id}", "/organisation", f"/organisation/{bo.id}", "/search", "/search?q=pump&author=@bo.berg&tag=pumps",
+        f"/people/{ada.id}", f"/people/{bo.id}/followers", f"/people/{bo.id}/following", f"/posts/{reply}/reactions",
+        f"/posts/{reply}/reactions?emoji=👍",
+        "/organisation", f"/organisation/{bo.id}", "/search", "/search?q=pump&author=@bo.berg&tag=pumps",
         "/notifications", "/settings/profile", "/settings/security", "/settings/sessions", "/settings/tokens", "/settings/appearance",
         "/admin/people", f"/admin/people/{bo.id}",
         "/admin/invite", "/admin/import", "/admin/sessions", "/admin/erasure?q=bo", f"/admin/erasure?person_id={bo.id}",
-        "/admin/operation", "/design",
+        "/admin/organisation", "/admin/operation", "/design",
     ):
         # As dear as it gets: nothing is remembered from the page before.
         network.gateway.accounts.forget(ada.id)
@@ -237,6 +239,98 @@ async def test_guests_see_no_directory(network: Network) -> None:
     for path in ("/people", "/organisation", "/admin/people"):
         assert (await guest.client.get(path)).status_code == 403, path
     assert 'href="/people"' not in (await guest.client.get("/")).text
+
+
+async def test_who_follows_whom_is_listed_and_followed_from_the_list(network: Network, ada: Person) -> None:
+    bo, cy = await network.person("Bo Berg"), await network.person("Cy Cole")
+    await bo.put(f"/people/{cy.id}/follow")
+    await network.administrator.put(f"/people/{cy.id}/follow")
+    await network.world.settle()
+    person = (await ada.client.get(f"/people/{cy.id}")).text
+    assert f'href="/people/{cy.id}/followers">2 followers<' in person
+    assert f'href="/people/{cy.id}/following">follows 0<' in person
+    page = (await ada.client.get(f"/people/{cy.id}/followers")).text
+    assert re.findall(r'<a class="name" href="/people/([^"]+)"', page) == [ada.id, bo.id], "the newest first"
+    assert re.findall(r'<form class="follow" method="post" action="([^"]+)"', page) == [f"/people/{bo.id}/follow"], "not oneself"
+    assert "follows nobody yet" in (await ada.client.get(f"/people/{cy.id}/following")).text
+    answer = await form(ada, f"/people/{bo.id}/follow", {"follow": "1", "return_to": f"/people/{cy.id}/followers"})
+    assert (answer.status_code, answer.headers["location"]) == (303, f"/people/{cy.id}/followers")
+    await network.world.settle()
+    assert 'name="follow" value="0"' in (await ada.client.get(f"/people/{cy.id}/followers")).text
+    assert f'href="/people/{cy.id}"' in (await ada.client.get(f"/people/{ada.id}/following")).text
+    unknown = "01999999-9999-7999-8999-999999999999"
+    assert (await ada.client.get(f"/people/{unknown}/followers")).status_code == 404
+    assert (await ada.client.get(f"/people/{cy.id}/followers?page=nonsense")).status_code == 400
+    guest = await network.browser(await network.person("Gil Guest", roles=("guest",)))
+    for part in ("followers", "following"):
+        assert (await guest.client.get(f"/people/{cy.id}/{part}")).status_code == 403
+        assert (await guest.client.get(f"/people/{guest.id}/{part}")).status_code == 200
+        assert f"/people/{cy.id}/{part}" not in (await guest.client.get(f"/people/{cy.id}")).text
+
+
+async def test_followers_are_shown_page_by_page(network: Network, ada: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(people, "PEOPLE_A_PAGE", 2)
+    fans = [await network.person(name) for name in ("Bo Berg", "Cy Cole", "Di Dorn")]
+    for fan in fans:
+        await fan.put(f"/people/{ada.id}/follow")
+    await network.world.settle()
+    page, seen = f"/people/{ada.id}/followers", []
+    for expected in (2, 1):
+        text = (await ada.client.get(page)).text
+        names = re.findall(r'<a class="name" href="/people/([^"]+)"', text)
+        assert len(names) == expected
+        seen += names
+        page = "".join(re.findall(r'hx-get="(/people/[^"]+)"', text)).replace("&amp;", "&")
+    assert page == ""
+    assert seen == [fan.id for fan in reversed(fans)]
+
+
+async def test_who_reacted_is_listed_for_those_who_may_read(network: Network, ada: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(posts, "REACTIONS_A_PAGE", 2)
+    bo, cy = await network.person("Bo Berg"), await network.person("Cy Cole")
+    named = {"kind": "people", "person_ids": [ada.id, bo.id]}
+    post = (await bo.post("/posts", {"body": "Between us.", "audience": named})).json()["id"]
+    assert "Nobody has reacted yet" in (await ada.client.get(f"/posts/{post}/reactions")).text
+    assert "Who reacted" not in (await ada.client.get(f"/posts/{post}")).text
+    for who, emoji in ((bo, "👍"), (network.administrator, "👍"), (network.administrator, "🎉")):
+        assert (await who.post(f"/posts/{post}/reactions", {"emoji": emoji})).status_code == 200
+    await network.world.settle()
+    assert f'href="/posts/{post}/reactions"' in (await ada.client.get(f"/posts/{post}")).text
+    row = r'<li class="person-row reaction-row">.*?href="/people/([^"]+)".*?<span class="emoji">([^<]+)</span></li>'
+    first = (await ada.client.get(f"/posts/{post}/reactions")).text
+    assert re.findall(row, first, re.DOTALL) == [(ada.id, "🎉"), (ada.id, "👍")]
+    following = re.findall(r'hx-get="(/posts/[^"]+)"', first)[0].replace("&amp;", "&")
+    assert re.findall(row, (await ada.client.get(following)).text, re.DOTALL) == [(bo.id, "👍")]
+    thumbs = (await ada.client.get(f"/posts/{post}/reactions", params={"emoji": "👍"})).text
+    assert re.findall(row, thumbs, re.DOTALL) == [(ada.id, "👍"), (bo.id, "👍")]
+    assert re.findall(r'aria-current="page"><span class="emoji">([^<]+)<', thumbs) == ["👍"]
+    assert "Nobody reacts with this emoji any more" in (await ada.client.get(f"/posts/{post}/reactions", params={"emoji": "🦄"})).text
+    stranger = await network.browser(cy)
+    assert (await stranger.client.get(f"/posts/{post}/reactions")).status_code == 404
+    assert (await bo.delete(f"/posts/{post}")).status_code in (200, 204)
+    assert (await ada.client.get(f"/posts/{post}/reactions")).status_code == 404
+
+
+async def test_the_organisation_is_renamed_by_administrators_only(network: Network, ada: Person) -> None:
+    assert 'value="Example Waterworks"' in (await ada.client.get("/admin/organisation")).text
+    refused = await form(ada, "/admin/organisation", {"name": "x" * 201})
+    assert refused.status_code == 422
+    assert "x" * 201 in refused.text and 'id="name-error"' in refused.text
+    assert (await form(ada, "/admin/organisation", {"name": " "})).status_code == 422
+    done = await form(ada, "/admin/organisation", {"name": "Deep Wells"})
+    assert (done.status_code, done.headers["location"]) == (303, "/admin/organisation")
+    assert '<span class="brand-name">Deep Wells</span>' in (await ada.client.get("/")).text
+    assert (await network.anybody.get("/organization")).json()["name"] == "Deep Wells"
+    bo = await network.browser(await network.person("Bo Berg"))
+    assert (await bo.client.get("/admin/organisation")).status_code == 403
+    assert (await form(bo, "/admin/organisation", {"name": "Mine"})).status_code == 403
+    assert (await network.anybody.get("/organization")).json()["name"] == "Deep Wells"
+
+
+async def test_the_settings_say_what_is_kept_where(ada: Person) -> None:
+    page = (await ada.client.get("/settings/appearance")).text
+    assert "are kept in this browser" in page
+    assert "The time zone is kept with your profile" in page
 
 
 async def test_built_files_are_kept_for_ever_and_packed(network: Network) -> None:

@@ -22,6 +22,7 @@ from ..views import (
     AdminErasurePage,
     AdminInvitePage,
     AdminOperationPage,
+    AdminOrganizationPage,
     AdminPeoplePage,
     AdminPersonPage,
     AdminPersonRow,
@@ -388,6 +389,32 @@ async def erase(request: AnyRequest) -> Response[bytes]:
         return await _erasure_page(request, person_id, problem.form(form.kept("confirm_name")), problem.status)
     await _end_all(request, person_id)
     return go(request, "/admin/erasure?done=1")
+
+
+# --- the organisation -------------------------------------------------------------------------------------------------
+
+
+@get("/admin/organisation")
+async def show_organization(request: AnyRequest) -> Response[bytes]:
+    """What the organisation is called, to be changed."""
+    administrator(request)
+    around, found = await asyncio.gather(shell(request), clients(request).identity.GetOrganization(identity.GetOrganizationRequest()))
+    return render(request, AdminOrganizationPage(shell=around, form=Form(values={"name": found.name})))
+
+
+@post("/admin/organisation")
+async def rename_organization(request: AnyRequest) -> Response[bytes]:
+    """Give the organisation another name."""
+    administrator(request)
+    form = await posted(request)
+    try:
+        found = await clients(request).identity.RenameOrganization(identity.RenameOrganizationRequest(name=form.text("name")))
+    except RpcError as error:
+        problem = problems(error, {"name": "name"})
+        view = AdminOrganizationPage(shell=await shell(request), form=problem.form(form.kept("name")))
+        return render(request, view, problem.status)
+    gateway(request).site.set_organization_name(found.name)
+    return go(request, "/admin/organisation", told(request, "Saved."))
 
 
 # --- operation --------------------------------------------------------------------------------------------------------

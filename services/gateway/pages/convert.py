@@ -118,9 +118,12 @@ def person_row(found: identity.Person, me: str, followed: frozenset[str], *, may
     )
 
 
-def author_row(found: feed.Author, followed: frozenset[str]) -> PersonRow:
+def author_row(found: feed.Author, me: str, followed: frozenset[str], *, may_follow: bool = True) -> PersonRow:
     """A person whom feed names, in a list."""
-    return PersonRow(person=author(found), is_following=found.person_id in followed, can_follow=not found.left and not found.erased)
+    return PersonRow(
+        person=author(found), is_following=found.person_id in followed,
+        can_follow=may_follow and found.person_id != me and not found.left and not found.erased,
+    )
 
 
 def roles(found: identity.Person) -> list[Role]:

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import grpc
 from litestar import Response
@@ -14,8 +14,9 @@ from watercooler.identity.v1 import identity_service_pb2 as identity
 from watercooler.search.v1 import search_service_pb2 as search
 
 from ..http import AnyRequest, clients, current_person, gateway
+from ..problems import Refusal
 from ..rendering import address
-from ..views import FollowFragment, Option, OrganizationPage, PeopleFragment, PeoplePage, PersonPage, PersonRow
+from ..views import FollowFragment, FollowsPage, Option, OrganizationPage, PeopleFragment, PeoplePage, PersonPage, PersonRow
 from . import convert
 from .common import (
     TOKEN_CHARACTERS,
@@ -224,6 +225,42 @@ async def follow(request: AnyRequest) -> Response[bytes]:
     view = FollowFragment(
         shell=fragment_shell(request), url=f"/people/{person_id}/follow", name=person.display_name, is_following=relation.following,
         is_small=not is_on(request, f"/people/{person_id}"),
+    )
+    return render(request, view)
+
+
+@get("/people/{person_id:str}/followers")
+async def followers(request: AnyRequest) -> Response[bytes]:
+    """Who follows a person."""
+    return await _follows(request, "followers")
+
+
+@get("/people/{person_id:str}/following")
+async def following(request: AnyRequest) -> Response[bytes]:
+    """Whom a person follows."""
+    return await _follows(request, "following")
+
+
+async def _follows(request: AnyRequest, part: Literal["followers", "following"]) -> Response[bytes]:
+    services, me = clients(request), current_person(request)
+    person_id, token = path_id(request, "person_id"), query(request, "page", TOKEN_CHARACTERS)
+    listed: Any
+    if part == "followers":
+        listed = services.feed.ListFollowers(feed.ListFollowersRequest(person_id=person_id, page_size=PEOPLE_A_PAGE, page_token=token))
+    else:
+        wanted = feed.ListFollowedPeopleRequest(person_id=person_id, page_size=PEOPLE_A_PAGE, page_token=token)
+        listed = services.feed.ListFollowedPeople(wanted)
+    around, found, person, relation, follows = await asyncio.gather(
+        shell(request), listed, services.identity.GetPerson(identity.GetPersonRequest(person_id=person_id)),
+        services.feed.GetRelationship(feed.GetRelationshipRequest(person_id=person_id)), followed(request),
+    )
+    if person.state == identity.PERSON_STATE_ERASED:
+        raise Refusal(404, "")
+    path = f"/people/{person_id}/{part}"
+    view = FollowsPage(
+        shell=around, person=convert.person(person), part=part, follower_count=relation.follower_count,
+        following_count=relation.following_count, next_url=address(path, page=found.next_page_token) if found.next_page_token else "",
+        people=[convert.author_row(each, me.person_id, follows, may_follow=not me.is_guest) for each in found.people],
     )
     return render(request, view)
 

@@ -41,6 +41,8 @@ from ..views import (
     PostPage,
     PostVersion,
     PostView,
+    ReactionRow,
+    ReactionsPage,
     RepliesFragment,
     ReplyFragment,
     SavedPage,
@@ -76,6 +78,7 @@ from .people import followed, resolve
 
 POSTS_A_PAGE: Final = 20
 REPLIES_A_PAGE: Final = 100
+REACTIONS_A_PAGE: Final = 50
 SUGGESTIONS: Final = 4
 TAGS: Final = 10
 LANGUAGES: Final = ("en", "de", "fr", "es", "it", "pt", "nl", "pl", "cs", "sv", "da", "fi", "tr", "uk", "ar", "he", "hi", "zh", "ja", "ko")
@@ -428,6 +431,25 @@ async def react(request: AnyRequest) -> Response[bytes]:
     else:
         found = await services.feed.AddReaction(feed.AddReactionRequest(post_id=post_id, emoji=emoji))
     return await _done(request, form, found)
+
+
+@get("/posts/{post_id:str}/reactions")
+async def reactions(request: AnyRequest) -> Response[bytes]:
+    """Who reacted to a post, with any emoji or with one."""
+    post_id, emoji = path_id(request, "post_id"), query(request, "emoji", 60)
+    wanted = feed.ListReactionsRequest(
+        post_id=post_id, emoji=emoji, page_size=REACTIONS_A_PAGE, page_token=query(request, "page", TOKEN_CHARACTERS)
+    )
+    around, found, listed = await asyncio.gather(shell(request), _one(request, post_id), clients(request).feed.ListReactions(wanted))
+    if found.deleted or found.erased:
+        raise Refusal(404, "")
+    rows = [
+        ReactionRow(person=convert.author(each.person), emoji=each.emoji, time=convert.moment(each.react_time))
+        for each in listed.reactions
+    ]
+    path = f"/posts/{post_id}/reactions"
+    following = address(path, emoji=emoji, page=listed.next_page_token) if listed.next_page_token else ""
+    return render(request, ReactionsPage(shell=around, post=convert.post(found), emoji=emoji, reactions=rows, next_url=following))
 
 
 @post("/posts/{post_id:str}/save")
