@@ -19,6 +19,7 @@ let source = null;
 let position = -1;
 let retry = RETRY_MS;
 
+const plurals = new Intl.PluralRules(document.documentElement.lang);
 const post = (id) => document.querySelectorAll(`[data-post="${CSS.escape(id)}"]`);
 
 function showPill(list) {
@@ -99,7 +100,11 @@ function showCounts(id, { reply_count: replies, reactions }) {
   for (const article of post(id)) {
     const place = article.querySelector(":scope > .post-foot [data-replies]");
     if (place) place.textContent = replies ? number(replies) : "";
-    if (article.matches(".post-root")) document.querySelector("[data-thread-count]")?.replaceChildren(number(replies));
+    if (article.matches(".post-root")) {
+      document.querySelector("[data-thread-count]")?.replaceChildren(number(replies));
+      const word = document.querySelector("[data-thread-word]");
+      if (word) word.textContent = word.dataset[plurals.select(replies)] ?? word.dataset.other;
+    }
     const known = new Map([...article.querySelectorAll(".chip[data-emoji]")].map((chip) => [chip.dataset.emoji, 0]));
     reactions.forEach((each) => known.set(each.emoji, each.count));
     known.forEach((total, each) => setReaction(article, each, total));
