@@ -405,6 +405,47 @@ def test_a_person_is_found_by_a_misspelt_name_and_followed(world: World, open_as
     expect(page.locator("[aria-current=true].chart-box")).to_contain_text("Ada Winter")
 
 
+def test_who_reacted_and_who_follows_is_shown_and_followed_from_there(world: World, open_as: OpenAs) -> None:
+    admin, api = world.admin, world.network.api
+    post_id = admin.post("The canteen opens at eleven.")
+    fans = [admin.add(name) for name in ("Lea Brandt", "Nils Holm")]
+    for person_id, _ in fans:
+        token = api("POST", "/access-tokens", admin.token, {"name": "tests", "scopes": ["read", "write"], "person_id": person_id})["secret"]
+        api("POST", f"/posts/{post_id}/reactions", token, {"emoji": "👏"})
+        api("PUT", f"/people/{admin.id}/follow", token)
+    api("POST", f"/posts/{post_id}/reactions", admin.token, {"emoji": "🎉"})
+    page = open_as("Rosa Almeida", f"/posts/{post_id}")
+    page.get_by_role("button", name="More about this post").first.click()
+    page.get_by_role("link", name="Who reacted").click()
+    page.wait_for_url(world.path(f"/posts/{post_id}/reactions"))
+    expect(page.locator(".reaction-row")).to_have_count(3)
+    page.get_by_role("link", name="👏 2").click()
+    expect(page.locator(".reaction-row")).to_have_text([re.compile("Nils Holm.*👏", re.DOTALL), re.compile("Lea Brandt.*👏", re.DOTALL)])
+    page.get_by_role("link", name="Back to the post").click()
+    page.wait_for_url(world.path(f"/posts/{post_id}"))
+    page.goto(world.path(f"/people/{admin.id}"))
+    page.get_by_role("link", name=re.compile("followers$")).click()
+    page.wait_for_url(world.path(f"/people/{admin.id}/followers"))
+    row = page.locator(".person-row", has_text="Lea Brandt")
+    row.get_by_role("button", name="Follow Lea Brandt").click()
+    expect(row.get_by_role("button", name="Following Lea Brandt")).to_have_attribute("aria-pressed", "true")
+    page.goto(world.path(f"/people/{world.people['Rosa Almeida'][0]}/following"))
+    expect(page.locator(".person-row", has_text="Lea Brandt")).to_be_visible()
+
+
+def test_the_organisation_is_renamed_and_everybody_reads_it(world: World, open_as: OpenAs) -> None:
+    before = world.network.api("GET", "/organization", world.admin.token)["name"]
+    page = open_as("Ada Winter", "/admin/people")
+    page.get_by_role("navigation", name="Administration").get_by_role("link", name="Organisation").click()
+    expect(page.get_by_label("Name of the organisation")).to_have_value(before)
+    page.get_by_label("Name of the organisation").fill("Northwind Lenses")
+    page.get_by_role("button", name="Save changes").click()
+    expect(page.get_by_text("Saved.")).to_be_visible()
+    expect(page.locator(".brand-name")).to_have_text("Northwind Lenses")
+    expect(open_as("Rosa Almeida", "/company")).to_have_title(re.compile("Northwind Lenses$"))
+    world.network.api("PATCH", "/organization", world.admin.token, {"name": before})
+
+
 def test_a_post_is_found_and_opened_from_the_results(world: World, open_as: OpenAs) -> None:
     post_id = world.admin.post("Quarterly figures of the collimator line.")
     page = open_as("Rosa Almeida", "/search?q=collimators")
