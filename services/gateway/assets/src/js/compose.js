@@ -62,11 +62,11 @@ function answer(form, id, name) {
   form.querySelector("textarea").focus();
 }
 
-function sent(form, target, answer = "") {
+function sent(form, target, html = "") {
   form.dispatchEvent(new Event("draft:sent"));
   forget(form);
   form.reset();
-  const made = /id="post-([0-9a-f-]{36})"/.exec(answer)?.[1];
+  const made = /id="post-([0-9a-f-]{36})"/.exec(html)?.[1];
   if (!target && made && !form.closest("dialog")) return location.assign(`/posts/${made}`);
   form.querySelector("[name=request_id]").value = crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}`;
   form.querySelector(".compose-image")?.removeAttribute("open");
