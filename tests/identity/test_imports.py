@@ -115,7 +115,7 @@ async def test_rows_find_people_by_number_address_and_key(identity: Identity) ->
     await run(identity, company())
     moved = [
         row("Dee Chu", "dee.chu@example.com", employee_number="1"),
-        row("Fay Wu", "fay@example.com", employee_number="33"),
+        row("Fay Wu", "fay@example.com", employee_number="33", external_id="fwu"),
         row("Hal Kim", "hal@example.com", external_id="hkim"),
     ]
     assert [each[1:] for each in table(await run(identity, moved))] == [
@@ -124,6 +124,24 @@ async def test_rows_find_people_by_number_address_and_key(identity: Identity) ->
     other_source = [row("Hal Kim", "hal@example.com", external_id="hkim")]
     assert table(await run(identity, other_source, source="crm")) == [("line 1", "changed", ["external_id"])]
     assert outcomes(await run(identity, [row("Hal Kim", external_id="hkim")], source="crm")) == ["unchanged"]
+
+
+async def test_an_address_alone_does_not_change_whose_employee_number_it_is(identity: Identity) -> None:
+    assert outcomes(await run(identity, [row("Ida Berg", "ida@example.com", employee_number="41")])) == ["added"]
+    head = await identity.api.events.head()
+    for source in ("hr", "crm"):
+        (result,) = await run(identity, [row("Ivo Berg", "IDA@example.com", employee_number="42", external_id="ivo")], source=source)
+        assert OUTCOMES[result.outcome] == "refused"
+        assert "Ida Berg, whose employee number is 41, not 42: two rows for one address" in result.reason
+    assert await identity.api.events.head() == head
+    assert (await person(identity, email="ida@example.com")).profile.employee_number == "41"
+    # The same number, none, and a first one are no contradiction.
+    assert outcomes(await run(identity, [row("Ida Berg", "ida@example.com", employee_number="41")])) == ["unchanged"]
+    assert outcomes(await run(identity, [row("Ida Berg", "ida@example.com")])) == ["unchanged"]
+    await run(identity, [row("Jo Lund", "jo@example.com")])
+    assert table(await run(identity, [row("Jo Lund", "jo@example.com", employee_number="7")])) == [
+        ("line 1", "changed", ["employee_number"])
+    ]
 
 
 async def test_an_empty_cell_removes_no_key(identity: Identity) -> None:

@@ -120,6 +120,8 @@ class PeoplePlanner:
         if person_id in self.places:
             raise Rejected(f"this is the same person as in {self.places[person_id] or 'a row before'}: keep one of the two rows")
         if person_id:
+            if set(matches) == {"e-mail address"}:
+                _check_number(self.known[person_id], given)
             self._plan_change(plan, self.known[person_id], given, fields)
         else:
             self._plan_new(plan, given, fields)
@@ -256,6 +258,16 @@ class PeoplePlanner:
 
     def _name(self, person_id: str) -> str:
         return self.names.get(person_id, "somebody")
+
+
+def _check_number(known: queries.Known, given: Profile) -> None:
+    """Refuse a row that only an address connects with somebody of another employee number: it may well be about somebody else."""
+    number = known.profile.employee_number
+    if number and given.employee_number and fold_key(number) != fold_key(given.employee_number):
+        raise Rejected(
+            f"{given.email} is the address of {known.display_name}, whose employee number is {number}, not {given.employee_number}: "
+            "two rows for one address; mend the row, or change the number in the profile where it is the same person"
+        )
 
 
 def _given(record: PersonRecord) -> tuple[Profile, list[str]]:
