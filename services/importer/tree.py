@@ -147,14 +147,30 @@ def json_value(text: str) -> Any:
     """A JSON text.
 
     Raises:
-        Broken: it is none.
+        Broken: it is none, or one of its objects has a key twice.
     """
     try:
-        return plain(json.loads(text, parse_int=str, parse_float=str, parse_constant=str))
+        return plain(json.loads(text, parse_int=str, parse_float=str, parse_constant=_no_number, object_pairs_hook=_once_each))
     except RecursionError:
         raise Broken("is nested too deep") from None
     except ValueError as error:
         raise Broken(f"not JSON: {error}") from None
+
+
+def _no_number(name: str) -> Any:
+    raise Broken(f"not JSON: {name} is no number there")
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object's values by key; with a key twice, nobody can tell which of the two is meant."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                raise Broken(f"has the key {key[:60]!r} twice: keep one of the two")
+            seen.add(key)
+    return found
 
 
 def plain(value: Any, depth: int = 0) -> Any:

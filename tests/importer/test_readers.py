@@ -96,6 +96,38 @@ def test_json_lines(tmp_path: Path) -> None:
     assert "nested too deep" in bad["a.jsonl:4"]
 
 
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])
+def test_numbers_that_json_does_not_have_are_refused_with_their_line(tmp_path: Path, number: str) -> None:
+    good, bad = read(written(tmp_path, "a.jsonl", f'{{"name": "Ada"}}\n{{"name": "Bob", "n": {number}}}\n{{"name": "{number}"}}\n'))
+    assert (good, bad) == ([{"name": "Ada"}, {"name": number}], {"a.jsonl:2": f"not JSON: {number} is no number there"})
+
+
+def test_of_two_equal_keys_none_wins(tmp_path: Path) -> None:
+    lines = ['{"name": "Ada", "mail": "a@x", "name": "Eve"}', '{"at": {"town": "Rome", "town": "Oslo"}}', '{"a": {"n": 1}, "b": {"n": 1}}']
+    good, bad = read(written(tmp_path, "a.jsonl", "\n".join(lines)))
+    assert good == [{"a": {"n": "1"}, "b": {"n": "1"}}]
+    assert bad == {
+        "a.jsonl:1": "the line has the key 'name' twice: keep one of the two",
+        "a.jsonl:2": "the line has the key 'town' twice: keep one of the two",
+    }
+
+
+@pytest.mark.parametrize(("name", "content"), [
+    ("a.csv", ""), ("a.csv", "name,mail\n\n"), ("a.jsonl", ""), ("a.jsonl", "\n \n"), ("a.ldif", ""), ("a.yaml", ""), ("a.yaml", "[]"),
+    ("folder/readme.txt", "hello"),
+])
+def test_a_source_without_records_says_so(tmp_path: Path, name: str, content: str) -> None:
+    path = written(tmp_path, name, content)
+    source = path if path.parent == tmp_path else path.parent
+    assert read(source) == ([], {source.name: "holds no records"})
+
+
+def test_an_empty_file_beside_a_full_one_is_nothing_to_speak_of(tmp_path: Path) -> None:
+    written(tmp_path, "in/a.csv", "name\nAda\n")
+    written(tmp_path, "in/b.csv", "")
+    assert read(tmp_path / "in") == ([{"name": "Ada"}], {})
+
+
 def test_a_file_larger_than_allowed_is_not_opened(tmp_path: Path) -> None:
     path = written(tmp_path, "a.csv", "name\n" + "x\n" * 1000)
     found = list(readers.read(path, Part("people"), 1000))

@@ -25,6 +25,8 @@ def read(root: Path, part: Part, bytes_max: int) -> Iterator[Record | Bad]:
                 yield Bad(shown, f"there are more than {RECORDS_MAX:,} records: split the source")
                 return
             yield found
+    if not count:
+        yield Bad(root.name or str(root), "holds no records" + (f" in {part.files}" if part.files and root.is_dir() else ""))
 
 
 def files(root: Path, part: Part) -> list[tuple[Path, str]]:
