@@ -17,7 +17,7 @@ from libs.rpc.errors import RpcError
 from watercooler.identity.v1 import events_pb2 as events
 from watercooler.identity.v1 import identity_service_pb2 as identity
 
-from .http import Clients, Principal
+from .parties import Clients, Principal
 
 CACHE_SECONDS: Final = 10.0
 CACHED: Final = 20_000

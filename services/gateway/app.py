@@ -20,9 +20,10 @@ from .csrf import Csrf
 from .edge import API, Edge
 from .files import route_handlers as file_handlers
 from .health import route_handlers as health_handlers
-from .http import AnyRequest, Clients, Gateway, asked
+from .http import AnyRequest, Gateway, asked
 from .live import Live
-from .live import route_handlers as live_handlers
+from .live_routes import route_handlers as live_handlers
+from .parties import Clients
 from .problems import Refusal, refusal_of
 from .ratelimit import Limits
 from .sessions import Sessions

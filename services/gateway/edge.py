@@ -18,8 +18,9 @@ from libs.telemetry import metrics, traces
 from libs.text.ids import new_id
 
 from . import csrf
-from .http import Asked, Gateway, Principal, session_subject
+from .http import Asked, Gateway, session_subject
 from .idempotency import Idempotency, fingerprint, read_key
+from .parties import Principal
 from .problems import MEDIA_TYPE, Refusal, refusal_of
 from .ratelimit import Decision, Limit
 

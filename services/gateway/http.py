@@ -9,7 +9,6 @@ import json
 import re
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, cast
 from urllib.parse import quote
 
@@ -20,16 +19,12 @@ from libs.blobs.store import BlobStore
 from libs.rpc import auth
 from libs.runtime.service import Context
 from libs.telemetry import traces
-from watercooler.identity.v1 import identity_service_pb2 as identity
 
+from .parties import Clients, Principal
 from .problems import Refusal
 from .site import Site
 
 if TYPE_CHECKING:
-    from watercooler.feed.v1.feed_service_pb2_grpc import FeedServiceAsyncStub
-    from watercooler.identity.v1.identity_service_pb2_grpc import IdentityServiceAsyncStub
-    from watercooler.search.v1.search_service_pb2_grpc import SearchServiceAsyncStub
-
     from .accounts import Accounts
     from .csrf import Csrf
     from .live import Live
@@ -41,47 +36,6 @@ AnyRequest = Request[Any, Any, Any]
 FLASH_COOKIE = "watercooler_flash"
 FLASH_CHARACTERS = 600
 _PATH = re.compile(r"/(?![/\\])[^\x00-\x20\\\x7f]{0,2000}")
-
-
-@dataclass(frozen=True, slots=True)
-class Clients:
-    """The services the gateway asks."""
-
-    identity: IdentityServiceAsyncStub
-    feed: FeedServiceAsyncStub
-    search: SearchServiceAsyncStub
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Principal:
-    """Who a request is from, and by which session or access token: one of the two ids is set.
-
-    `person` is shared by many requests: read it, never change it.
-    """
-
-    person_id: str
-    roles: frozenset[str]
-    scopes: frozenset[str]
-    person: identity.Person
-    session_id: str = ""
-    token_id: str = ""
-    # When the access token ends; None for one without an end, and for sessions.
-    token_ends: datetime | None = None
-
-    @property
-    def caller(self) -> auth.Caller:
-        """The caller that the services see."""
-        return auth.Caller(self.person_id, self.roles, self.scopes)
-
-    @property
-    def is_administrator(self) -> bool:
-        """May administer, by role and by scope."""
-        return self.caller.is_administrator
-
-    @property
-    def is_guest(self) -> bool:
-        """Sees only what names them or a community they were let into."""
-        return self.caller.is_guest
 
 
 @dataclass(frozen=True, slots=True)

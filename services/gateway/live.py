@@ -16,7 +16,6 @@ from typing import Any, Final
 import grpc
 import msgspec
 from google.protobuf.message import Message
-from litestar import Response, get
 
 from libs.eventstore.model import Log, Recorded
 from libs.rpc import auth
@@ -27,9 +26,8 @@ from watercooler.feed.v1 import events_pb2 as events
 from watercooler.feed.v1 import feed_service_pb2 as feed
 
 from .following import FromNow
-from .http import AnyRequest, Clients, current_person, gateway
+from .parties import Clients
 from .problems import Refusal
-from .streaming import EventStream
 
 QUEUE_LENGTH: Final = 1_000
 IDLE_SECONDS: Final = 60.0
@@ -346,47 +344,6 @@ class Live:
         return auth.acting(self._tokens.sign(auth.Caller(service="gateway")))
 
 
-class Registered(msgspec.Struct, frozen=True, kw_only=True):
-    """A new queue: listen at `url`; what happened after `position` arrives there."""
-
-    queue: str
-    position: int
-    url: str
-    idle_seconds: int = int(IDLE_SECONDS)
-
-
-@get("/live/register", include_in_schema=False)
-async def register(request: AnyRequest) -> Response[bytes]:
-    """A new queue for a page; `after` names the position the page shows, so that nothing since is missed."""
-    me = current_person(request)
-    after = request.query_params.get("after", "")
-    if after and not (after.isascii() and after.isdigit() and len(after) < 19):
-        raise Refusal(400, "after is a position: a whole number.", field="after")
-    parts = gateway(request)
-    queue = await parts.live.register(me.person_id, me.caller, me.session_id, me.token_id, int(after or -1))
-    answer = Registered(queue=queue.queue_id, position=queue.position, url=f"/live?queue={queue.queue_id}")
-    return Response(msgspec.json.encode(answer), media_type="application/json", headers={"cache-control": "no-store"})
-
-
-@get("/live", include_in_schema=False)
-async def listen(request: AnyRequest) -> EventStream:
-    """The events of a queue, as server-sent events."""
-    me = current_person(request)
-    parts = gateway(request)
-    queue = parts.live.find(request.query_params.get("queue", ""), me.person_id)
-    if queue is not None and not queue.connected and parts.live.connections(me.person_id) >= CONNECTIONS_PER_PERSON:
-        raise Refusal(429, f"At most {CONNECTIONS_PER_PERSON} pages receive live updates: close some.", retry_seconds=int(IDLE_SECONDS))
-    last = request.headers.get("last-event-id", "")
-
-    async def signed_in() -> bool:
-        if not me.session_id:
-            return await parts.accounts.of_token(request.headers.get("authorization", "").partition(" ")[2].strip()) is not None
-        session = await parts.sessions.get(me.session_id)
-        return session is not None and session.expire_time > parts.context.now()
-
-    return EventStream(stream(queue, int(last) if last.isascii() and last.isdigit() and len(last) < 19 else None, signed_in))
-
-
 async def stream(queue: Queue | None, last: int | None, signed_in: Callable[[], Awaitable[bool]]) -> AsyncGenerator[bytes, None]:
     """The bytes of a queue as they come, with a comment every 15 s; ends when the queue is lost or its person signed out."""
     if queue is None:
@@ -425,6 +382,3 @@ async def stream(queue: Queue | None, last: int | None, signed_in: Callable[[], 
         if queue.connection == mine:
             queue.connected = False
             queue.idle_since = time.monotonic()
-
-
-route_handlers: list[Any] = [register, listen]

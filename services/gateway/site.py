@@ -6,10 +6,10 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
+from .import_files import Imports
 from .rendering import Renderer
 
 if TYPE_CHECKING:
-    from .pages.admin_import import Imports
     from .views import CommunityRef
 
 ORGANIZATION_SECONDS: Final = 10.0
@@ -38,7 +38,7 @@ class Site:
     """One a process. Nothing here is the truth of anything: all of it can be asked for again."""
 
     renderer: Renderer = field(default_factory=Renderer)
-    imports: Imports | None = None
+    imports: Imports = field(default_factory=Imports)
     _organization: Held | None = None
     _facets: Held | None = None
     _rails: OrderedDict[str, Rail] = field(default_factory=OrderedDict)

@@ -11,8 +11,8 @@ import msgspec
 import pytest
 
 from services.gateway import live
-from services.gateway.http import Principal
 from services.gateway.live import Queue
+from services.gateway.parties import Principal
 from watercooler.identity.v1 import identity_service_pb2 as identity
 
 from .conftest import Network, Person

@@ -10,9 +10,9 @@ import pytest
 
 from libs.testing.world import World
 from services.feed.service import SERVICE as FEED
-from services.gateway.http import Clients
 from services.gateway.pages import assets, convert, directory_file, people, posts
 from services.gateway.pages.posts import difference
+from services.gateway.parties import Clients
 from services.gateway.service import SERVICE as GATEWAY
 from services.identity.service import SERVICE as IDENTITY
 from services.search.service import SERVICE as SEARCH

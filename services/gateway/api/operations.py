@@ -15,7 +15,8 @@ from litestar.datastructures import Cookie
 from litestar.handlers import HTTPRouteHandler
 from litestar.response.base import ASGIResponse
 
-from ..http import AnyRequest, Asked, Clients, Gateway, Principal, asked, current_person, gateway
+from ..http import AnyRequest, Asked, Gateway, asked, current_person, gateway
+from ..parties import Clients, Principal
 from ..problems import Refusal, refusal_of
 from ..streaming import EventStream
 

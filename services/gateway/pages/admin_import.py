@@ -2,9 +2,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections import OrderedDict
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from litestar import Response
@@ -15,15 +12,15 @@ from libs.telemetry import logs
 from libs.text.ids import new_id
 from watercooler.identity.v1 import identity_service_pb2 as identity
 
-from ..http import AnyRequest, Clients, Gateway, Principal, clients, gateway
-from ..problems import Refusal, refusal_of
-from ..views import AdminImportPage, Form, ImportChange, ImportProgress, ImportProgressFragment, Option
+from ..http import AnyRequest, Gateway, clients, gateway
+from ..import_files import Import
+from ..parties import Clients, Principal
+from ..problems import refusal_of
+from ..views import AdminImportPage, Form, ImportChange, ImportProgressFragment, Option
 from . import directory_file
 from .common import bad, fragment_shell, get, go, path_id, post, posted, render, sentence, shell, translated, wants_fragment
 from .guards import administrator
 
-KEPT: Final = 10
-KEPT_SECONDS: Final = 6 * 3600
 SHOWN: Final = 200
 # Of a dry run: as many as identity takes at once.
 CHUNK_DRY: Final = 1_000
@@ -35,64 +32,6 @@ _ACTIONS: Final = {
     identity.IMPORT_OUTCOME_ADDED: "add", identity.IMPORT_OUTCOME_CHANGED: "change", identity.IMPORT_OUTCOME_UNCHANGED: "keep",
     identity.IMPORT_OUTCOME_REFUSED: "reject",
 }
-
-
-@dataclass(slots=True, eq=False)
-class Import:
-    """A file that was uploaded, and how far its import is."""
-
-    import_id: str
-    person_id: str
-    file_name: str
-    records: list[identity.PersonRecord]
-    results: list[identity.ImportResult]
-    refused: list[tuple[int, str]]
-    begin: float = field(default_factory=time.monotonic)
-    state: str = "planned"
-    done: int = 0
-    rejected: int = 0
-    message: str = ""
-    task: asyncio.Task[None] | None = None
-
-    def progress(self) -> ImportProgress | None:
-        """How far it is; None before it runs."""
-        if self.state == "planned":
-            return None
-        return ImportProgress(
-            state=self.state, done_count=self.done - (self.rejected if self.state != "running" else 0),  # type: ignore[arg-type]
-            total_count=len(self.records) + len(self.refused), rejected_count=self.rejected, message=self.message,
-        )
-
-
-class Imports:
-    """The last files uploaded to this process. A file is not kept longer: running it again changes nothing that was done."""
-
-    def __init__(self) -> None:
-        """None yet."""
-        self._held: OrderedDict[str, Import] = OrderedDict()
-
-    def add(self, entry: Import) -> None:
-        """Keep a file, and forget the oldest ones that are not running."""
-        now = time.monotonic()
-        for key in [key for key, held in self._held.items() if held.state != "running" and now - held.begin > KEPT_SECONDS]:
-            del self._held[key]
-        idle = [key for key, held in self._held.items() if held.state != "running"]
-        for key in idle[: max(0, len(self._held) + 1 - KEPT)]:
-            del self._held[key]
-        self._held[entry.import_id] = entry
-
-    def find(self, import_id: str) -> Import:
-        """A file by its id; raises Refusal 404."""
-        found = self._held.get(import_id)
-        if found is None:
-            raise Refusal(404, "")
-        return found
-
-
-def _imports(parts: Gateway) -> Imports:
-    if parts.site.imports is None:
-        parts.site.imports = Imports()
-    return parts.site.imports
 
 
 def _kinds(request: AnyRequest) -> list[Option]:
@@ -118,7 +57,7 @@ async def take_import(request: AnyRequest) -> Response[bytes]:
     form = await posted(request)
     parts, say = gateway(request), translated(request)
     if form.text("import_id", 36):
-        entry = _imports(parts).find(form.text("import_id", 36))
+        entry = parts.site.imports.find(form.text("import_id", 36))
         if entry.state == "planned":
             entry.state = "running"
             entry.task = asyncio.create_task(_run(parts, clients(request), me, entry))
@@ -141,7 +80,7 @@ async def take_import(request: AnyRequest) -> Response[bytes]:
         answer = await clients(request).identity.ImportPeople(identity.ImportPeopleRequest(source=SOURCE, records=part, dry_run=True))
         results += answer.results
     entry = Import(new_id(), me.person_id, name, found.records, results, found.refused)
-    _imports(parts).add(entry)
+    parts.site.imports.add(entry)
     return go(request, f"/admin/import/{entry.import_id}")
 
 
@@ -149,7 +88,7 @@ async def take_import(request: AnyRequest) -> Response[bytes]:
 async def show_entry(request: AnyRequest) -> Response[bytes]:
     """What would change, or how far the run is."""
     administrator(request)
-    entry = _imports(gateway(request)).find(path_id(request, "import_id"))
+    entry = gateway(request).site.imports.find(path_id(request, "import_id"))
     progress = entry.progress()
     if wants_fragment(request) and progress is not None:
         return render(request, ImportProgressFragment(shell=fragment_shell(request), import_id=entry.import_id, progress=progress))

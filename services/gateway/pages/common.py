@@ -20,8 +20,9 @@ from watercooler.feed.v1 import feed_service_pb2 as feed
 from watercooler.identity.v1 import identity_service_pb2 as identity
 
 from .. import http
-from ..http import AnyRequest, Clients, Gateway, Principal, asked, clients, current_person, gateway, principal
+from ..http import AnyRequest, Gateway, asked, clients, current_person, gateway, principal
 from ..navigation import navigation
+from ..parties import Clients, Principal
 from ..problems import Refusal, refusal_of
 from ..rendering import LOCALES, negotiate, translations
 from ..site import Rail

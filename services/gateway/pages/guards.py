@@ -1,7 +1,8 @@
 """Who may see a page at all; the services decide again."""
 from __future__ import annotations
 
-from ..http import AnyRequest, Principal, current_person
+from ..http import AnyRequest, current_person
+from ..parties import Principal
 from ..problems import Refusal
 from .common import told
 
