@@ -27,7 +27,7 @@ from libs.subscriptions.cloudevents import to_json
 from libs.telemetry import logs
 
 from . import backup as backups
-from .embedded import MARK, AlreadyRunning, Embedded, spare_collector
+from .embedded import MARK, AlreadyRunning, Embedded, running_address, spare_collector
 from .service import Service
 from .settings import Settings, SettingsError, load
 from .verify import verify as verify_network
@@ -52,6 +52,11 @@ class App:
             click.echo(json.dumps(facts or {"message": text}, default=str, ensure_ascii=False))
         else:
             self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    @property
+    def address(self) -> str:
+        """How links begin: the setting `public_url`, else where the running network is, else where one would be by the settings."""
+        return self.settings.public_url or running_address(self.settings.data) or self.settings.address
 
     def progress(self) -> Progress:
         """A bar on a terminal; silent under --json."""

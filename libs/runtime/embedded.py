@@ -40,6 +40,8 @@ from .settings import Settings
 
 FORMAT = 1
 MARK = "watercooler.json"
+LOCK = "serving.lock"
+LOCK_CHARACTERS_MAX = 4_096
 STOP_SECONDS = 20.0
 REQUEST_POLL_SECONDS = 0.5
 
@@ -132,6 +134,8 @@ class Embedded:
             await database.close()
         self._databases.clear()
         if self._lock is not None:
+            with contextlib.suppress(OSError):
+                self._lock.truncate(0)
             self._lock.close()
             self._lock = None
 
@@ -213,8 +217,10 @@ class Embedded:
         serving = asyncio.create_task(server.serve())
         while not serving.done() and not await _accepts(self.settings.host, self.settings.port):
             await asyncio.wait([serving], timeout=0.01)
-        if ready is not None and not serving.done():
-            ready(self.settings.port)
+        if not serving.done():
+            self._tell(address=self.settings.address)
+            if ready is not None:
+                ready(self.settings.port)
         await serving
 
     def service_token(self, name: str) -> str:
@@ -284,17 +290,23 @@ class Embedded:
         if found > FORMAT:
             raise UnusableDatabase(f"{data} was written by a newer version (format {found}, this one knows {FORMAT}): start that version")
         if self.follow == "all":
-            self._lock = open(data / "serving.lock", "a")  # noqa: SIM115 - held as long as the process serves
+            self._lock = open(data / LOCK, "a")  # noqa: SIM115 - held as long as the process serves
             try:
                 fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 self._lock.close()
                 self._lock = None
                 raise AlreadyRunning(f"{data} is served by another process: stop it first, or choose another folder by --data") from None
-            with contextlib.suppress(OSError):  # the number is for people; the lock holds without it, on a full disk too
-                self._lock.truncate(0)
-                self._lock.write(str(os.getpid()))
-                self._lock.flush()
+            self._tell()
+
+    def _tell(self, **facts: str) -> None:
+        """Write into the lock who holds it, for people and other commands."""
+        if self._lock is None:
+            return
+        with contextlib.suppress(OSError):  # the lock holds without it, on a full disk too
+            self._lock.truncate(0)
+            self._lock.write(json.dumps({"pid": os.getpid(), **facts}) + "\n")
+            self._lock.flush()
 
     def _go(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         async def guarded() -> None:
@@ -305,6 +317,26 @@ class Embedded:
                     _log.exception("background work ended", work=name)
 
         self._tasks.append(asyncio.create_task(guarded(), name=name))
+
+
+def running_address(data: Path) -> str:
+    """Where the network that another process serves from this folder is reached; empty where none is running and ready."""
+    try:
+        with (data / LOCK).open(encoding="utf-8", errors="replace") as lock:
+            try:
+                told = json.loads(lock.read(LOCK_CHARACTERS_MAX))
+            except (ValueError, RecursionError):
+                return ""
+            address = told.get("address") if isinstance(told, dict) else None
+            if not isinstance(address, str):
+                return ""
+            try:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return address
+            return ""  # a process that was killed left it
+    except OSError:
+        return ""
 
 
 def spare_collector() -> None:

@@ -142,7 +142,7 @@ async def _add(app: App, profile: Profile, roles: Sequence[str], password: str, 
             facts["scopes"] = scopes
         if not password:
             link = await identity.InvitePerson(InvitePersonRequest(person_id=person.person_id), timeout=CALL_SECONDS)
-            facts["invitation"] = f"{app.settings.address}/invitation/{link.secret}"
+            facts["invitation"] = f"{app.address}/invitation/{link.secret}"
         lines = [f"{person.display_name} is added, with the handle @{person.profile.handle}."]
         if not password:
             lines.append(f"To choose a password: {facts['invitation']}")

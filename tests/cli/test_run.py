@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from libs.runtime.embedded import running_address
 from tests.cli.programs import Command, call
 
 LOOKING = [
@@ -55,6 +56,28 @@ def test_the_address_is_told_to_people_and_programs(tmp_path: Path) -> None:
             assert told == {"address": "https://water.example.org", "data": str(tmp_path / "var")}
         finally:
             process.kill()
+
+
+def test_links_lead_to_the_running_network(tmp_path: Path) -> None:
+    command = Command(tmp_path / "var")
+    lock = tmp_path / "var" / "serving.lock"
+
+    def invitation(name: str, **settings: str) -> str:
+        [added] = Command(tmp_path / "var", **settings).lines("people", "add", "--name", name, "--email", f"{name}@example.org", "--json")
+        return str(added["invitation"])
+
+    with command.running() as address:
+        told = json.loads(lock.read_text())
+        assert told["address"] == address and told["pid"] > 0
+        assert invitation("ann").startswith(f"{address}/invitation/")
+        public = "https://water.example.org"
+        assert invitation("bo", WATERCOOLER_PUBLIC_URL=public).startswith(f"{public}/invitation/")
+    assert lock.read_text() == ""
+    assert invitation("cy", WATERCOOLER_PORT="8123").startswith("http://localhost:8123/invitation/")
+    for left_by_the_dead in (json.dumps(told), "4711", "[1]", '{"address": 5}', "not json", "\0", "[" * 4_000):
+        lock.write_text(left_by_the_dead)
+        assert running_address(tmp_path / "var") == ""
+    assert running_address(tmp_path / "nowhere") == ""
 
 
 @pytest.mark.parametrize(
