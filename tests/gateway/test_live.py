@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from services.gateway import live
+from services.gateway import live, live_routes
 from services.gateway.live import Queue
 from services.gateway.parties import Principal
 from watercooler.identity.v1 import identity_service_pb2 as identity
@@ -199,7 +199,7 @@ async def test_idle_queues_are_dropped_and_connected_ones_kept(network: Network)
 
 
 async def test_a_person_has_ten_connections(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live, "CONNECTIONS_PER_PERSON", 1)
+    monkeypatch.setattr(live_routes, "CONNECTIONS_PER_PERSON", 1)
     bo = await network.person("Bo Berg")
     async with listening(network, bo) as first:
         await network.administrator.post("/posts", {"body": "one"})
