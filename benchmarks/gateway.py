@@ -162,7 +162,7 @@ class Server:
         self.process = subprocess.Popen([sys.executable, "-m", "services.main", "run"], env=environ, stdout=subprocess.DEVNULL)
 
     async def ready(self) -> None:
-        for _ in range(600):
+        for _ in range(1800):
             try:
                 connection = await Connection(self.port).open()
                 status, _ = await connection.request(get("/readyz", ""))
@@ -174,7 +174,7 @@ class Server:
             if self.process.poll() is not None:
                 raise RuntimeError("the network ended")
             await asyncio.sleep(0.1)
-        raise RuntimeError("the network is not ready after a minute")
+        raise RuntimeError("the network is not ready after three minutes")
 
     def cpu_seconds(self) -> float:
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()

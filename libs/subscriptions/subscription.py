@@ -72,7 +72,7 @@ class Subscription:
                 _log.warning("subscription goes on", subscription=self.consumer.name)
                 pause, told = POLL_SECONDS, ""
             if moved:
-                if self.consumer.linger_seconds:
+                if self.consumer.linger_seconds and moved < self.batch:  # a full batch means that more waits: that is no time to gather
                     await asyncio.sleep(self.consumer.linger_seconds)
             else:
                 try:
