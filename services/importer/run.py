@@ -10,6 +10,7 @@ from libs.blobs.images import ImageRefused, prepare_aside
 from libs.blobs.store import BlobStore
 from libs.runtime.embedded import Embedded
 from libs.telemetry import metrics
+from libs.text.markdown import BODY_LENGTH_MAX
 from watercooler.feed.v1.feed_service_pb2 import ImportCommunitiesRequest, ImportPostsRequest, PostRecord
 from watercooler.feed.v1.feed_service_pb2_grpc import FeedServiceStub
 from watercooler.identity.v1.identity_service_pb2 import (
@@ -23,7 +24,7 @@ from watercooler.identity.v1.identity_service_pb2 import (
 )
 from watercooler.identity.v1.identity_service_pb2_grpc import IdentityServiceStub
 
-from . import records
+from . import records, split
 from .mapping import ImportMapping, Lookup, Part
 from .readers import read
 from .readers.model import Bad, Record
@@ -32,6 +33,7 @@ from .values import Unusable, found, text
 BATCH = 500
 CALL_SECONDS = 120.0
 SETTLE_SECONDS = 600.0
+LAST_MICROSECOND = 253_402_300_799_999_999
 
 ADDED, CHANGED, UNCHANGED, REFUSED, LEFT_OUT = "added", "changed", "unchanged", "refused", "left out"
 OUTCOMES = (ADDED, CHANGED, UNCHANGED, REFUSED, LEFT_OUT)
@@ -83,6 +85,8 @@ class Run:
     people_to_come: set[str] = field(default_factory=set)
     communities_to_come: set[str] = field(default_factory=set)
     posts_to_come: set[str] = field(default_factory=set)
+    # Into how many replies the rest of a post too long went, by its key.
+    continued: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         channel: Any = self.network.channel
@@ -142,10 +146,32 @@ class Run:
 
     async def posts(self, items: Iterable[Item]) -> list[Found]:
         """Import posts."""
-        done = await self._send("posts", items, self._send_posts)
+        done = await self._send("posts", self._in_parts(items), self._send_posts)
         if not self.dry_run:
             await self.network.settle(SETTLE_SECONDS)
         return done
+
+    def _in_parts(self, items: Iterable[Item]) -> Iterator[Item]:
+        """Posts, those longer than one may be in parts: the first as the post, the others as replies to it, each a millisecond later."""
+        for item in items:
+            if not isinstance(item, Ready):
+                yield item
+                continue
+            post: PostRecord = item.message
+            first, *others = split.parts(post.body)
+            if others:
+                post.body = first
+                self.continued[post.external_id] = len(others)
+            yield item
+            for number, body in enumerate(others, 2):
+                part = PostRecord(
+                    place=f"{post.place}#{number}", external_id=f"{post.external_id}#{number}", author_key=post.author_key, body=body,
+                    language=post.language, community_external_id=post.community_external_id, parent_external_id=post.external_id,
+                )
+                if post.HasField("publish_time"):
+                    later = post.publish_time.ToMicroseconds() + (number - 1) * 1_000
+                    part.publish_time.FromMicroseconds(min(later, LAST_MICROSECOND))
+                yield Ready(part)
 
     async def _send(self, kind: str, items: Iterable[Item], send: Any, *, again: bool = False) -> list[Found]:
         """Send batches; with `again`, records that referred to later ones go a second time once those are there."""
@@ -266,6 +292,11 @@ class Run:
                 results[number] = Found("posts", r.place, _OUTCOME[r.outcome], r.reason, tuple(r.warnings), (), r.id)
                 if self.dry_run and results[number].outcome == ADDED:
                     self.posts_to_come.add(batch[number].external_id)
+        for number, result in results.items():
+            if (count := self.continued.get(batch[number].external_id)) and result.outcome != REFUSED:
+                rest = "a reply" if count == 1 else f"{count} replies"
+                why = f"it has more than {BODY_LENGTH_MAX:,} characters: the rest stands in {rest} to it"
+                results[number] = replace(result, warnings=(*result.warnings, why))
         return [results[number] for number in range(len(batch))]
 
     # --- dry runs ----------------------------------------------------------------------------------------------------

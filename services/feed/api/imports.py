@@ -29,6 +29,7 @@ from .posts import PostCalls, check_attachments, check_language, references
 RECORDS = 1_000
 SOURCE_CHARACTERS = 50
 EXTERNAL_ID_CHARACTERS = 200
+REQUEST_ID_CHARACTERS = 128
 # Clocks differ; what is later than this comes from a wrong mapping.
 FUTURE = timedelta(days=1)
 _MILLISECOND = timedelta(milliseconds=1)
@@ -52,8 +53,8 @@ class _Batch:
     """Post ids by external id: imported before, or by this call."""
     ticks: dict[str, int]
     """By external id, how many records of the call before it have the same time: many sources know the day only."""
-    frames: dict[str, tuple[str, Audience]] = field(default_factory=dict)
-    """First post and audience of the thread, by post id."""
+    frames: dict[str, tuple[str, Audience, datetime]] = field(default_factory=dict)
+    """First post and audience of the thread, and the post's own time, by post id."""
 
 
 class ImportCalls(PostCalls, CommunityCalls):
@@ -201,32 +202,31 @@ class ImportCalls(PostCalls, CommunityCalls):
         parent_id = batch.known[f"{batch.source}:{record.parent_external_id}"] if record.parent_external_id else ""
         async with self.database.snapshot() as tx:
             if parent_id:
-                root_id, audience = await self._thread(tx, batch, parent_id)
+                root_id, audience, answered = await self._thread(tx, batch, parent_id, published)
             else:
-                root_id, audience = "", self._record_audience(batch, record, author_id)
+                root_id, audience, answered = "", self._record_audience(batch, record, author_id), published
             mentioned_ids, tags = await references(tx, record.body)
         command = commands.PublishPost(
-            post_id=id_at(_order(published, batch.ticks.get(record.external_id, 0), parent_id)), author_id=author_id, body=record.body,
-            language=record.language, audience=audience, parent_id=parent_id, root_id=root_id, mentioned_ids=mentioned_ids, tags=tags,
-            attachments=tuple(record.attachments),
-            now=published, external_id=external_id,
+            post_id=id_at(_order(published, batch.ticks.get(record.external_id, 0), parent_id, answered)), author_id=author_id,
+            body=record.body, language=record.language, audience=audience, parent_id=parent_id, root_id=root_id,
+            mentioned_ids=mentioned_ids, tags=tags, attachments=tuple(record.attachments), now=published, external_id=external_id,
         )
         result.id = command.post_id
         result.outcome = _ADDED
-        batch.frames[command.post_id] = (root_id or command.post_id, audience)
+        batch.frames[command.post_id] = (root_id or command.post_id, audience, published)
         if batch.dry_run:
             post.decide(command, post.initial())
             result.id = ""
             return
-        done = await self.handle(batch.caller, post, f"post-{command.post_id}", command, f"import:{external_id}"[:128])
+        done = await self.handle(batch.caller, post, f"post-{command.post_id}", command, _request_id(external_id))
         result.id = done.stream.removeprefix("post-")
 
-    async def _thread(self, tx: Transaction, batch: _Batch, parent_id: str) -> tuple[str, Audience]:
+    async def _thread(self, tx: Transaction, batch: _Batch, parent_id: str, published: datetime) -> tuple[str, Audience, datetime]:
         if (frame := batch.frames.get(parent_id)) is None:
             card = await post_queries.fetch_audience(tx, parent_id)
             if card is None:  # a dry run, whose parent is not there
-                return parent_id or "-", Audience(everyone=Everyone())
-            frame = batch.frames[parent_id] = (card.root_id or card.post_id, card.audience)
+                return parent_id or "-", Audience(everyone=Everyone()), published
+            frame = batch.frames[parent_id] = (card.root_id or card.post_id, card.audience, card.publish_time.ToDatetime(UTC))
         return frame
 
     @staticmethod
@@ -301,6 +301,12 @@ def _importer(source: str, records: Sequence[Any]) -> Caller:
     return caller
 
 
+def _request_id(external_id: str) -> str:
+    """What makes the same import once only; a long key is taken by its hash, since long keys often begin alike."""
+    whole = f"import:{external_id}"
+    return whole if len(whole) <= REQUEST_ID_CHARACTERS else f"import:{pair_id('post', external_id)}"
+
+
 def _external_id(source: str, key: str) -> str:
     if not 1 <= len(key) <= EXTERNAL_ID_CHARACTERS:
         raise InvalidArgument(f"a record needs a key of 1 to {EXTERNAL_ID_CHARACTERS} characters in its source", "external_id")
@@ -327,10 +333,17 @@ def _ticks(records: Iterable[api.PostRecord]) -> dict[str, int]:
     return ticks
 
 
-def _order(published: datetime, tick: int, parent_id: str) -> datetime:
-    """The time that places a post in timelines: its own, in the order of the source within one moment, and after what it answers."""
+def _order(published: datetime, tick: int, parent_id: str, answered: datetime) -> datetime:
+    """The time that places a post in timelines: its own, in the order of the source within one moment, and after what it answers.
+
+    `answered` is the own time of what it answers: where that was placed later, its answers keep their distance.
+    """
     placed = published + tick * _MILLISECOND
-    return max(placed, time_of(parent_id) + _MILLISECOND) if parent_id else placed
+    if not parent_id:
+        return placed
+    parent = time_of(parent_id)
+    shift = parent - answered
+    return max(placed, parent + _MILLISECOND, published + shift if timedelta() < shift <= RECORDS * _MILLISECOND else placed)
 
 
 def _members(
