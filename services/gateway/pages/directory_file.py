@@ -7,13 +7,14 @@ from __future__ import annotations
 import csv
 import io
 import json
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from watercooler.identity.v1 import events_pb2 as events
 from watercooler.identity.v1.identity_service_pb2 import PersonRecord
+
+from . import directory_dates
 
 RECORDS_MAX: Final = 100_000
 FIELD_CHARACTERS: Final = 20_000
@@ -41,8 +42,11 @@ NAMES: Final[dict[str, str]] = {
     "eintrittsdatum": "start_date", "ausgeschieden": "left",
 }
 _YES = frozenset({"1", "true", "yes", "y", "x", "ja"})
-_GERMAN_DAY = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})")
 CELL_CHARACTERS: Final = 1_000_000
+
+
+class _Unusable(ValueError):
+    """A record cannot be taken; the text says which column and why."""
 
 
 class FileRefused(Exception):
@@ -73,7 +77,11 @@ def read(content: bytes, kind: str) -> DirectoryFile:
         if isinstance(row, str):
             found.refused.append((line, row))
             continue
-        record = _record(line, row)
+        try:
+            record = _record(line, row)
+        except _Unusable as error:
+            found.refused.append((line, str(error)))
+            continue
         profile = record.profile
         named = {("number", profile.employee_number), ("address", profile.email.casefold()), ("key", record.external_id)}
         known = [each for each in named if each[1]]
@@ -125,11 +133,28 @@ def _json_lines(text: str) -> Iterator[tuple[int, Mapping[str, Any] | str]]:
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
+            row = json.loads(line, parse_constant=_no_number, object_pairs_hook=_once_each)
+        except _Unusable as error:
+            yield number, str(error)
+            continue
         except (ValueError, RecursionError) as error:
             yield number, f"This is no JSON ({str(error)[:200]})."
             continue
         yield number, row if isinstance(row, dict) else "This is no JSON object: each line is one person."
+
+
+def _no_number(name: str) -> Any:
+    raise _Unusable(f"This is no JSON ({name} is no number there).")
+
+
+def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object's values by key; with a key twice, nobody can tell which of the two is meant."""
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise _Unusable(f"This has the key {key[:60]!r} twice: keep one of the two.")
+        found[key] = value
+    return found
 
 
 def _plain(name: str) -> str:
@@ -162,8 +187,10 @@ def _record(line: int, row: Mapping[str, Any]) -> PersonRecord:
             record.profile.languages.extend(each.strip() for each in value.replace(";", ",").split(",") if each.strip())
             fields.append("languages")
         elif known_as == "start_date":
-            german = _GERMAN_DAY.fullmatch(value)
-            record.profile.start_date = "{2}-{1:0>2}-{0:0>2}".format(*german.groups()) if german else value
+            try:
+                record.profile.start_date = directory_dates.day(value)
+            except ValueError as error:
+                raise _Unusable(f"{str(name).strip()[:60]}: {error}.") from None
             fields.append(known_as)
         elif known_as:
             setattr(record.profile, known_as, value)
