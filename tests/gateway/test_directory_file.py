@@ -26,7 +26,8 @@ def test_a_number_that_comes_twice_or_nothing_is_clear() -> None:
 @pytest.mark.parametrize(
     "written",
     [
-        "soon", "45382", "31.02.2024", "2024-13-01", "13/13/2024", "31.3.24", "3/31/24", "31 Marc 2024", "2024331", "2024-03/31", "0000-01-01",
+        "soon", "45382", "31.02.2024", "2024-13-01", "13/13/2024", "31.3.24", "3/31/24", "31 Marc 2024", "2024331", "2024-03/31",
+        "0000-01-01",
     ],
 )
 def test_what_is_no_day_says_how_to_write_one(written: str) -> None:
