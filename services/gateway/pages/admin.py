@@ -56,7 +56,7 @@ from .common import (
     wants_fragment,
 )
 from .guards import administrator
-from .people import find, optional, whole
+from .whom import find, optional, whole
 
 PEOPLE_A_PAGE: Final = 50
 SESSIONS_A_PAGE: Final = 50

@@ -47,8 +47,8 @@ from .common import (
     translated,
     wants_fragment,
 )
-from .people import find
 from .posts import compose_view, is_continuation, more, timeline
+from .whom import find
 
 COMMUNITIES_A_PAGE: Final = 30
 MEMBERS_A_PAGE: Final = 50

@@ -17,7 +17,7 @@ from ..rendering import address
 from ..views import CommunityRef, Form, Option, PersonRef, SearchPage, SuggestFragment
 from . import convert
 from .common import TOKEN_CHARACTERS, fragment_shell, get, go, problems, query, render, shell, translated
-from .people import find
+from .whom import find, whole
 
 RESULTS_A_PAGE: Final = 20
 PEOPLE_OFFERED: Final = 6
@@ -141,8 +141,6 @@ def _named(hit: search.Hit) -> PersonRef:
 
 
 async def _whole_people(request: AnyRequest, ids: list[str]) -> list[PersonRef]:
-    from .people import whole
-
     return [convert.person(each) for each in await whole(request, ids)]
 
 

@@ -74,7 +74,7 @@ from .common import (
     translated,
     wants_fragment,
 )
-from .people import followed, resolve
+from .whom import followed, resolve
 
 POSTS_A_PAGE: Final = 20
 REPLIES_A_PAGE: Final = 100
