@@ -218,7 +218,7 @@ def main() -> None:
     arguments.add_argument("--seconds", type=float, default=3.0)
     seconds = arguments.parse_args().seconds
     spare_collector()  # as the program does
-    with tempfile.TemporaryDirectory(dir=".") as name:
+    with tempfile.TemporaryDirectory(prefix=".bench-", dir=".") as name:
         folder = Path(name)
         one, many = raw(folder, 1, seconds), raw(folder, 64, seconds)
         other = library(folder, seconds)
