@@ -25,9 +25,16 @@ async def prepare_sample(network: Embedded) -> None:
         importer.show_sample(network, sample.stored(network.settings.data), fresh=False)
 
 
+async def way_in(network: Embedded) -> str:
+    """How to get in: by the set-up page, until there is an organisation."""
+    if await sample.is_empty(network):
+        return "Open it in a browser to set up your organisation and its first administrator."
+    return "Sign in there with your e-mail address and password."
+
+
 def main() -> None:
     """Run the `watercooler` command."""
-    watercooler = build(SERVICES, prepare_sample)
+    watercooler = build(SERVICES, prepare_sample, way_in)
     importer.register(watercooler)
     watercooler()
 

@@ -35,6 +35,7 @@ from .verify import verify as verify_network
 T = TypeVar("T")
 
 Prepare = Callable[[Embedded], Awaitable[None]]
+WayIn = Callable[[Embedded], Awaitable[str]]
 
 
 @dataclass
@@ -134,8 +135,11 @@ def _loaded(**options: Any) -> Settings:
         raise _wrong_settings(error) from error
 
 
-def build(services: Sequence[Service], prepare_sample: Prepare | None = None) -> click.Group:
-    """The command line over these services; `prepare_sample` fills a fresh network with the sample organisation."""
+def build(services: Sequence[Service], prepare_sample: Prepare | None = None, way_in: WayIn | None = None) -> click.Group:
+    """The command line over these services.
+
+    `prepare_sample` fills a fresh network with the sample organisation; `way_in` says in a sentence how to get in.
+    """
 
     @click.group(cls=Anywhere, context_settings={"help_option_names": ["-h", "--help"]})
     @click.option("--data", type=click.Path(path_type=Path), default=None, help="The data folder (WATERCOOLER_DATA, else ./var).")
@@ -161,7 +165,7 @@ def build(services: Sequence[Service], prepare_sample: Prepare | None = None) ->
         """Start the network: every service in this process, data in one folder."""
         if port is not None:
             app.settings = _loaded(data=app.settings.data, port=port)
-        run_async(_run(app, prepare_sample if sample else None))
+        run_async(_run(app, prepare_sample if sample else None, way_in))
 
     @watercooler.command()
     @click.argument("service")
@@ -252,19 +256,18 @@ def _named(app: App, name: str) -> Service:
     raise click.ClickException(f"there is no service {name}: choose from {', '.join(s.name for s in app.services)}")
 
 
-async def _run(app: App, prepare: Prepare | None) -> None:
+async def _run(app: App, prepare: Prepare | None, way_in: WayIn | None) -> None:
     started = time.perf_counter()
     network = Embedded(app.services, app.settings)
     await network.start()
     try:
         if prepare is not None:
             await prepare(network)
+        hint = await way_in(network) if way_in is not None else ""
 
         def ready(port: int) -> None:
-            app.say(
-                f"Watercooler is at {network.settings.address} ({time.perf_counter() - started:.1f} s). Stop it by Ctrl+C.",
-                address=network.settings.address, data=str(app.settings.data),
-            )
+            text = f"Watercooler is at {network.settings.address} ({time.perf_counter() - started:.1f} s). {hint} Stop it by Ctrl+C."
+            app.say(text, address=network.settings.address, data=str(app.settings.data), way_in=hint)
 
         await network.serve(ready)
     finally:

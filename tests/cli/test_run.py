@@ -44,7 +44,9 @@ def test_the_address_is_told_to_people_and_programs(tmp_path: Path) -> None:
     with command.start("run") as process:
         assert process.stdout is not None
         try:
-            assert f"Watercooler is at http://localhost:{port}" in process.stdout.readline()
+            line = process.stdout.readline()
+            assert f"Watercooler is at http://localhost:{port}" in line
+            assert "set up your organisation" in line
             process.terminate()
             assert process.wait(timeout=25) == 0
         finally:
@@ -53,6 +55,7 @@ def test_the_address_is_told_to_people_and_programs(tmp_path: Path) -> None:
         assert process.stdout is not None
         try:
             told = json.loads(process.stdout.readline())
+            assert told.pop("way_in").startswith("Open it in a browser to set up")
             assert told == {"address": "https://water.example.org", "data": str(tmp_path / "var")}
         finally:
             process.kill()
