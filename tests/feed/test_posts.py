@@ -2,11 +2,12 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
 from libs.telemetry import metrics
-from tests.feed.worlds import ABORTED, CLOSED, DENIED, EVERYONE, FAILED, INVALID, MISSING, MODERATOR, OPEN, Feed, people, refused
+from tests.feed.worlds import ABORTED, CLOSED, DENIED, EVERYONE, FAILED, INVALID, MISSING, MODERATOR, OPEN, Feed, feed_of, people, refused
 from watercooler.common.v1.audience_pb2 import Audience
 from watercooler.common.v1.blob_pb2 import Attachment
 from watercooler.feed.v1 import feed_service_pb2 as api
@@ -336,3 +337,14 @@ async def test_engagement_is_counted_in_numbers(feed: Feed) -> None:
         figures = await feed.stub.GetEngagement(api.GetEngagementRequest())
     assert (figures.active_people_day, figures.active_people_week) == (2, 2)
     assert (figures.post_count, figures.reply_count, figures.reaction_count) == (2, 2, 1)
+
+
+async def test_an_organisation_may_keep_posts_short(tmp_path: Path) -> None:
+    async with feed_of(tmp_path, post_characters_max=200) as feed:
+        ann = await feed.person("ann")
+        post = await feed.post(ann, "x" * 200)
+        with feed.by(ann):
+            with refused(INVALID, "at most 200", "body"):
+                await feed.stub.PublishPost(api.PublishPostRequest(body="x" * 201))
+            with refused(INVALID, "at most 200", "body"):
+                await feed.stub.EditPost(api.EditPostRequest(post_id=post.post_id, body="x" * 201))

@@ -124,8 +124,8 @@ class Feed:
 
 
 @asynccontextmanager
-async def feed_of(folder: Path, service: Service = SERVICE) -> AsyncIterator[Feed]:
+async def feed_of(folder: Path, service: Service = SERVICE, **settings: Any) -> AsyncIterator[Feed]:
     """A running feed in a folder; its read models equal their rebuilds when the test is over."""
-    async with World.of(folder, IDENTITY, service) as world:
+    async with World.of(folder, IDENTITY, service, **settings) as world:
         yield Feed(world)
         await world.assert_rebuilds()

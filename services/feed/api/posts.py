@@ -41,6 +41,7 @@ class PostCalls(Calls):
         """Publish for the audience, or answer into the thread's."""
         caller = person()
         now = self.now()
+        self._check_length(request.body)
         check_language(request.language)
         check_attachments(request.attachments)
         async with self.database.snapshot() as tx:
@@ -60,6 +61,12 @@ class PostCalls(Calls):
             if waited is not None:
                 metrics.REPLY_SECONDS.observe(waited)
         return await self.post_for(caller, done.stream.removeprefix("post-"))
+
+    def _check_length(self, body: str) -> None:
+        """What is written here keeps to the organisation's own limit; imports keep to the decider's."""
+        most = self.context.settings.post_characters_max
+        if len(body) > most:
+            raise InvalidArgument(f"a post has at most {most:,} characters here, this one has {len(body):,}: shorten it", "body")
 
     async def _reply(self, tx: Transaction, caller: Caller, parent_id: str, now: datetime) -> tuple[Audience, str, float | None]:
         """The thread's audience and first post; and how long the parent waited, where this is its first answer by somebody else."""
@@ -127,6 +134,7 @@ class PostCalls(Calls):
     async def EditPost(self, request: api.EditPostRequest, context: Any) -> api.Post:
         """Replace the text, which becomes an earlier version."""
         caller = person()
+        self._check_length(request.body)
         check_language(request.language)
         check_attachments(request.attachments)
         async with self.database.snapshot() as tx:
