@@ -9,6 +9,7 @@ from litestar.router import Router
 
 from libs.runtime.service import Context
 from libs.runtime.settings import signing_key
+from libs.text import markdown
 from watercooler.feed.v1.feed_service_pb2_grpc import FeedServiceStub
 from watercooler.identity.v1.identity_service_pb2_grpc import IdentityServiceStub
 from watercooler.search.v1.search_service_pb2_grpc import SearchServiceStub
@@ -31,6 +32,7 @@ from .sessions import Sessions
 
 def create_gateway(context: Context) -> Gateway:
     """The parts of the gateway over what the runtime gives it."""
+    markdown.keep_rendered(context.settings.cache_rendered_posts)
     clients = Clients(
         identity=IdentityServiceStub(context.channel("identity")),
         feed=FeedServiceStub(context.channel("feed")),
