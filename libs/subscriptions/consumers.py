@@ -33,44 +33,55 @@ async def write_checkpoint(tx: Transaction, subscription: str, source: str, posi
     )
 
 
-class _InDatabase:
-    """Checkpoint and parked streams in the tables of libs/eventstore/schema.sql."""
-
-    linger_seconds = 0.0
+class Parking:
+    """Parked streams in the table of libs/eventstore/schema.sql, for consumers that keep their checkpoint wherever they like."""
 
     def __init__(self, name: str, database: Database) -> None:
+        """For the subscription of this name."""
         self.name = name
         self.database = database
 
-    async def checkpoint(self, source: str) -> int | None:
-        return await read_checkpoint(self.database, self.name, source)
-
-    async def park(self, source: str, event: Recorded, reason: str) -> None:
-        async with self.database.transaction() as tx:
-            await tx.execute(
-                """
-                INSERT INTO parked (subscription, source, stream, position, reason, park_time)
-                VALUES (:subscription, :source, :stream, :position, :reason, :now)
-                ON CONFLICT (subscription, source, stream) DO UPDATE SET reason = excluded.reason, retry = 0
-                """,
-                subscription=self.name, source=source, stream=event.stream, position=event.position,
-                reason=reason[:2_000], now=time.time_ns() // 1_000,
-            )
-            if event.position > (await read_checkpoint(tx, self.name, source) or 0):
-                await write_checkpoint(tx, self.name, source, event.position)
+    async def set_aside(self, tx: Transaction, source: str, event: Recorded, reason: str) -> None:
+        """Park the event's stream, or note that another try failed."""
+        await tx.execute(
+            """
+            INSERT INTO parked (subscription, source, stream, position, reason, park_time)
+            VALUES (:subscription, :source, :stream, :position, :reason, :now)
+            ON CONFLICT (subscription, source, stream) DO UPDATE SET reason = excluded.reason, retry = 0
+            """,
+            subscription=self.name, source=source, stream=event.stream, position=event.position,
+            reason=reason[:2_000], now=time.time_ns() // 1_000,
+        )
 
     async def parked(self, source: str) -> dict[str, Parked]:
+        """The streams set aside, by stream."""
         rows = await self.database.fetch(
             "SELECT stream, position, retry FROM parked WHERE subscription = :subscription AND source = :source",
             subscription=self.name, source=source,
         )
         return {row["stream"]: Parked(row["position"], bool(row["retry"])) for row in rows}
 
-    async def _forget(self, tx: Transaction, source: str, stream: str) -> None:
+    async def forget(self, tx: Transaction, source: str, stream: str) -> None:
+        """A stream is parked no longer."""
         await tx.execute(
             "DELETE FROM parked WHERE subscription = :subscription AND source = :source AND stream = :stream",
             subscription=self.name, source=source, stream=stream,
         )
+
+
+class _InDatabase(Parking):
+    """Checkpoint and parked streams in the tables of libs/eventstore/schema.sql."""
+
+    linger_seconds = 0.0
+
+    async def checkpoint(self, source: str) -> int | None:
+        return await read_checkpoint(self.database, self.name, source)
+
+    async def park(self, source: str, event: Recorded, reason: str) -> None:
+        async with self.database.transaction() as tx:
+            await self.set_aside(tx, source, event, reason)
+            if event.position > (await read_checkpoint(tx, self.name, source) or 0):
+                await write_checkpoint(tx, self.name, source, event.position)
 
 
 class ProjectionConsumer(_InDatabase):
@@ -101,7 +112,7 @@ class ProjectionConsumer(_InDatabase):
         async with self.database.transaction() as tx:
             for event in events:
                 await self.projection.apply(event, tx)
-            await self._forget(tx, source, stream)
+            await self.forget(tx, source, stream)
 
 
 class ReactorConsumer(_InDatabase):
@@ -129,7 +140,7 @@ class ReactorConsumer(_InDatabase):
         for event in events:
             await self.reactor.react(event)
         async with self.database.transaction() as tx:
-            await self._forget(tx, source, stream)
+            await self.forget(tx, source, stream)
 
 
 class Erasure:

@@ -14,7 +14,7 @@ from libs.db.database import Database, Transaction
 from libs.eventstore.model import Log, Recorded, micros
 from libs.searchindex.index import Checkpoint, Document, IndexUnusable, Removal, SearchIndex
 from libs.searchindex.tantivy import discard, open_index
-from libs.subscriptions.model import Parked
+from libs.subscriptions.consumers import Parking
 from libs.telemetry import logs
 from libs.text import markdown
 from watercooler.common.v1.audience_pb2 import Audience
@@ -81,7 +81,7 @@ class Shelf:
             self._index = None
 
 
-class Indexing:
+class Indexing(Parking):
     """Writes what one source's events change into the index."""
 
     handles: tuple[type[Message], ...] | None = KINDS
@@ -90,9 +90,8 @@ class Indexing:
 
     def __init__(self, source: str, database: Database, shelf: Shelf) -> None:
         """For one source; `database` remembers the parts of documents that single events do not carry."""
-        self.name = f"search.index.{source}"
+        super().__init__(f"search.index.{source}", database)
         self.paused = asyncio.Lock()
-        self._database = database
         self._shelf = shelf
 
     async def checkpoint(self, source: str) -> int | None:
@@ -112,43 +111,30 @@ class Indexing:
         async with self.paused:
             await self.write(self._shelf.index, source, events, position)
         if any(isinstance(event.data, AuthorErased | PersonErased) for event in events):
-            async with self._database.transaction() as tx:
+            async with self.database.transaction() as tx:
                 await queries.ask_for_rebuild(tx, REBUILT, time.time_ns() // 1_000)
 
     async def write(self, index: SearchIndex, source: str, events: Sequence[Recorded], position: int) -> None:
         """Write into a given index."""
         changes: dict[str, Document | Removal] = {}
         if events:
-            async with self._database.transaction(durable=False) as tx:
+            async with self.database.transaction(durable=False) as tx:
                 for event in events:
                     for change in await _changes(event, tx):
                         changes[change.id] = change
         await index.write(list(changes.values()), Checkpoint(source, position))
 
     async def park(self, source: str, event: Recorded, reason: str) -> None:
-        """Set a stream aside, in the table all subscriptions share."""
-        async with self._database.transaction() as tx:
-            await tx.execute(
-                """
-                INSERT INTO parked (subscription, source, stream, position, reason, park_time)
-                VALUES (:subscription, :source, :stream, :position, :reason, :now)
-                ON CONFLICT (subscription, source, stream) DO UPDATE SET reason = excluded.reason, retry = 0
-                """,
-                subscription=self.name, source=source, stream=event.stream, position=event.position, reason=reason[:2_000],
-                now=time.time_ns() // 1_000,
-            )
+        """Set a stream aside, then pass the event: the index keeps the checkpoint."""
+        async with self.database.transaction() as tx:
+            await self.set_aside(tx, source, event, reason)
         await self._shelf.index.write([], Checkpoint(source, event.position))
-
-    async def parked(self, source: str) -> dict[str, Parked]:
-        """The streams set aside."""
-        rows = await self._database.fetch("SELECT stream, position, retry FROM parked WHERE subscription = :name", name=self.name)
-        return {row["stream"]: Parked(row["position"], bool(row["retry"])) for row in rows}
 
     async def unpark(self, source: str, stream: str, events: Sequence[Recorded]) -> None:
         """Write what a stream missed."""
         await self.take(source, events, await self._shelf.index.checkpoint(source))
-        async with self._database.transaction() as tx:
-            await tx.execute("DELETE FROM parked WHERE subscription = :name AND stream = :stream", name=self.name, stream=stream)
+        async with self.database.transaction() as tx:
+            await self.forget(tx, source, stream)
 
 
 async def rebuild(

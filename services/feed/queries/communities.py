@@ -126,9 +126,3 @@ async def imported_communities(tx: Transaction, external_ids: Sequence[str]) -> 
         rows = await tx.fetch(f"SELECT external_id, community_id FROM imported_communities WHERE external_id IN ({placeholders})", **params)
         found.update({row["external_id"]: row["community_id"] for row in rows})
     return found
-
-
-async def roles_in(tx: Transaction, community_id: str) -> dict[str, int]:
-    """Every member's role, by person."""
-    rows = await tx.fetch("SELECT person_id, role FROM members WHERE community_id = :community_id", community_id=community_id)
-    return {row["person_id"]: row["role"] for row in rows}
