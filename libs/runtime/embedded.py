@@ -151,10 +151,7 @@ class Embedded:
             TimeoutError: they do not come to rest.
         """
         async with asyncio.timeout(timeout_seconds):
-            while any(behind := await self.caught_up()):
-                waiting = [name for name, count in behind.items() if count]
-                if not waiting:
-                    return
+            while waiting := [name for name, count in (await self.caught_up()).items() if count]:
                 for name in waiting:
                     subscription = self.subscriptions[name]
                     await subscription.reached(await self.stores[subscription.log.name].head())
@@ -259,17 +256,16 @@ class Embedded:
         for source in service.follows:
             erasing = erasing_types(source)
             if erasing and source in self.stores:
-                consumers.append((source, ErasureConsumer(Erasure(service.name, store.keyring, erasing), database)))
+                consumers.append((source, ErasureConsumer(Erasure(service.name, source, store.keyring, erasing), database)))
         if self.follow == "all":
             consumers += [(source, ReactorConsumer(reactor, database)) for source, reactor in assembly.reactors]
             consumers += assembly.consumers
         for source, consumer in consumers:
             if source not in self.stores:
                 continue  # a short command runs without that neighbour
-            name = consumer.name
-            if name in self.subscriptions:
-                name = f"{name}@{source}"
-            self.subscriptions[name] = Subscription(self.stores[source], consumer)
+            if consumer.name in self.subscriptions:
+                raise ValueError(f"{service.name}: two subscriptions are named {consumer.name}")
+            self.subscriptions[consumer.name] = Subscription(self.stores[source], consumer)
 
     def _claim(self, data: Path) -> None:
         try:

@@ -149,9 +149,9 @@ class Erasure:
     handles: tuple[type[Message], ...]
     tables: tuple[str, ...] = ()
 
-    def __init__(self, service: str, keyring: Keyring, erasing: Sequence[type[Message]]) -> None:
-        """For the event types that carry the option `erases`."""
-        self.name = f"{service}.erasure"
+    def __init__(self, service: str, source: str, keyring: Keyring, erasing: Sequence[type[Message]]) -> None:
+        """For the event types of a source that carry the option `erases`."""
+        self.name = f"{service}.erasure.{source}"
         self.keyring = keyring
         self.handles = tuple(erasing)
 
