@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -390,37 +390,35 @@ async def _verify(app: App) -> bool:
     return not findings
 
 
+async def _databases(app: App) -> AsyncIterator[SqliteDatabase]:
+    """The databases there are in the data folder, one after the other, without starting the services."""
+    for service in app.services:
+        path = app.settings.data / f"{service.name}.db"
+        if path.exists():
+            database = SqliteDatabase(path)
+            try:
+                yield database
+            finally:
+                await database.close()
+
+
 async def _parked_list(app: App) -> None:
     count = 0
     names = ("subscription", "source", "stream", "position", "reason")
-    for service in app.services:
-        path = app.settings.data / f"{service.name}.db"
-        if not path.exists():
-            continue
-        database = SqliteDatabase(path)
-        try:
-            for row in await database.fetch(f"SELECT {', '.join(names)} FROM parked ORDER BY park_time"):
-                count += 1
-                text = f"{row['subscription']}  {row['stream']}  at {row['position']}  {row['reason']}"
-                app.say(text, **dict(zip(names, row, strict=True)))
-        finally:
-            await database.close()
+    async for database in _databases(app):
+        for row in await database.fetch(f"SELECT {', '.join(names)} FROM parked ORDER BY park_time"):
+            count += 1
+            text = f"{row['subscription']}  {row['stream']}  at {row['position']}  {row['reason']}"
+            app.say(text, **dict(zip(names, row, strict=True)))
     if not count:
         app.say("nothing is parked", parked=0)
 
 
 async def _parked_retry(app: App, stream: str) -> None:
     asked = 0
-    for service in app.services:
-        path = app.settings.data / f"{service.name}.db"
-        if not path.exists():
-            continue
-        database = SqliteDatabase(path)
-        try:
-            async with database.transaction() as tx:
-                asked += await tx.execute("UPDATE parked SET retry = 1 WHERE stream = :stream", stream=stream)
-        finally:
-            await database.close()
+    async for database in _databases(app):
+        async with database.transaction() as tx:
+            asked += await tx.execute("UPDATE parked SET retry = 1 WHERE stream = :stream", stream=stream)
     if not asked:
         raise Rejected(f"{stream} is not parked")
     app.say(f"{stream} will be tried again by the running network, or at its next start", stream=stream, subscriptions=asked)

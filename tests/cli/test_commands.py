@@ -134,6 +134,8 @@ def test_rebuild_beside_a_running_network_that_is_written_to(network: Running) -
 
 
 def test_verify_says_what_is_wrong_by_its_exit_status(network: Running, tmp_path: Path) -> None:
+    for text in ("one", "two", "three"):  # a log to make a hole in, whichever tests ran before
+        network.post(text)
     target = tmp_path / "backup.tar.gz"
     network.command("backup", str(target))
     copy = Command(tmp_path / "copy")
