@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import time
 from collections.abc import Callable
@@ -289,17 +290,23 @@ COSTLY = [
 def test_hostile_texts_cost_no_more_than_their_length(piece: str) -> None:
     def seconds(length: int) -> float:
         source = (piece * length)[:length]
-        best = 1e9
-        for _ in range(3):
-            began = time.process_time()
-            markdown._render(source, ())
-            extract(source)
-            best = min(best, time.process_time() - began)
-        return best
+        began = time.process_time()
+        markdown._render(source, ())
+        extract(source)
+        return time.process_time() - began
 
-    whole = seconds(BODY_LENGTH_MAX)
     # In the square, the whole would cost 16 times its quarter; what takes under 50 ms is no danger and too short to compare.
-    assert whole < 0.05 or whole < 9 * seconds(BODY_LENGTH_MAX // 4)
+    # A busy machine slows one run or another, never every pair: what is in the square fails them all.
+    whole = quarter = 1e9
+    gc.disable()  # the collector walks what other tests left behind
+    try:
+        for attempt in range(12):
+            whole, quarter = min(whole, seconds(BODY_LENGTH_MAX)), min(quarter, seconds(BODY_LENGTH_MAX // 4))
+            if attempt >= 2 and (whole < 0.05 or whole < 9 * quarter):
+                break
+    finally:
+        gc.enable()
+    assert whole < 0.05 or whole < 9 * quarter
     checked((piece * BODY_LENGTH_MAX)[:BODY_LENGTH_MAX])
 
 
