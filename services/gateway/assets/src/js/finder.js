@@ -126,7 +126,9 @@ function mentions(field) {
 
 export function startFinder() {
   document.querySelectorAll("[data-finder]").forEach(searchBox);
-  document.addEventListener("focusin", ({ target }) => {
-    if (isTyping(target) && target.matches("[data-mentions], [data-people]") && !equipped.has(target)) mentions(target);
-  });
+  const equip = (target) => {
+    if (isTyping(target) && target?.matches("[data-mentions], [data-people]") && !equipped.has(target)) mentions(target);
+  };
+  document.addEventListener("focusin", ({ target }) => equip(target));
+  equip(document.activeElement); // a field that takes the focus by itself has it before this runs
 }
