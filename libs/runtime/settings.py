@@ -116,7 +116,7 @@ def choice(*values: str) -> Kind:
     return Kind("one of " + ", ".join(values), read)
 
 
-def folder() -> Kind:
+def folder(words: str = "a folder") -> Kind:
     """A path, relative to the current folder, or to its file where it stands in one."""
 
     def read(raw: Any) -> Path:
@@ -126,7 +126,7 @@ def folder() -> Kind:
             raise ValueError
         return Path(raw).expanduser()
 
-    return Kind("a folder", read)
+    return Kind(words, read)
 
 
 def host_name() -> Kind:
@@ -167,6 +167,58 @@ def secret() -> Kind:
         return raw.strip()
 
     return Kind(f"a text of at least {SECRET_CHARACTERS_MIN} characters", read)
+
+
+def password() -> Kind:
+    """A text that a server was given for us; its own rules say how long it must be."""
+
+    def read(raw: Any) -> str:
+        if not isinstance(raw, str) or len(raw.encode()) > SECRET_BYTES_MAX or "\0" in raw or not raw.strip():
+            raise ValueError
+        return raw.strip()
+
+    return Kind("a text of at most 4,096 bytes", read)
+
+
+def url(*schemes: str, example: str) -> Kind:
+    """An address of a server, or nothing."""
+
+    def read(raw: Any) -> str:
+        if not isinstance(raw, str) or len(raw) > SECRET_BYTES_MAX:
+            raise ValueError
+        address = raw.strip()
+        parts = urlsplit(address.replace("{service}", "service"))
+        _ = parts.port  # raises ValueError for a port that is none
+        if address and (parts.scheme not in schemes or not parts.netloc):
+            raise ValueError
+        return address
+
+    return Kind(f"an address, as in {example}", read)
+
+
+def addresses(example: str) -> Kind:
+    """Hosts with ports, separated by commas, or nothing."""
+
+    def read(raw: Any) -> str:
+        if not isinstance(raw, str) or len(raw) > 4096:
+            raise ValueError
+        found = [each.strip() for each in raw.split(",") if each.strip()]
+        if not all(re.fullmatch(r"([a-z][a-z0-9_-]{0,39}=)?[0-9A-Za-z.:/_{}\[\]-]{1,253}:[0-9]{1,5}", each) for each in found):
+            raise ValueError
+        return ",".join(found)
+
+    return Kind(f"hosts with ports, as in {example}", read)
+
+
+def word() -> Kind:
+    """A short name without spaces, or nothing."""
+
+    def read(raw: Any) -> str:
+        if not isinstance(raw, str) or not re.fullmatch(r"[0-9A-Za-z._@/+-]{0,128}", raw.strip()):
+            raise ValueError
+        return raw.strip()
+
+    return Kind("a name without spaces", read)
 
 
 def _about(kind: Kind, meaning: str, *, secret: bool = False) -> dict[str, Any]:
@@ -252,6 +304,119 @@ class Settings:
         default=4096,
         metadata=_about(whole(0, 1_000_000), "Posts kept as rendered HTML, so that a busy timeline renders each only once."),
     )
+
+    # The engines of a cluster. Where none is named, everything is kept in the data folder.
+
+    database_url: str = field(
+        default="",
+        repr=False,
+        metadata=_about(
+            url("postgresql", "postgres", example="postgresql://user:password@host:5432/watercooler_{service}"),
+            "PostgreSQL; `{service}` in it becomes the name of the service, which has a database of its own.", secret=True,
+        ),
+    )
+    database_connections: int = field(
+        default=16, metadata=_about(whole(2, 1000), "Connections to PostgreSQL that one process opens at most.")
+    )
+    database_timeout: timedelta = field(
+        default=timedelta(seconds=30), metadata=_about(duration(timedelta(seconds=1), _HOUR), "How long one statement may take in PostgreSQL.")
+    )
+
+    kafka_brokers: str = field(
+        default="", metadata=_about(addresses("kafka-0:9092,kafka-1:9092"), "Kafka: some of its brokers; the others are found through them.")
+    )
+    kafka_security: str = field(
+        default="plaintext",
+        metadata=_about(choice("plaintext", "ssl", "sasl_plaintext", "sasl_ssl"), "How connections to Kafka are guarded."),
+    )
+    kafka_mechanism: str = field(
+        default="scram-sha-512", metadata=_about(choice("plain", "scram-sha-256", "scram-sha-512"), "How we sign in to Kafka under SASL.")
+    )
+    kafka_username: str = field(default="", metadata=_about(word(), "Who we are to Kafka under SASL."))
+    kafka_password: str = field(
+        default="", repr=False, metadata=_about(password(), "The password of `kafka_username`.", secret=True)
+    )
+    kafka_ca_file: Path | None = field(
+        default=None, metadata=_about(folder("a file"), "The certificates (PEM) by which Kafka's brokers are known; else the system's.")
+    )
+    kafka_prefix: str = field(
+        default="", metadata=_about(word(), "Stands before every topic and group, where several networks share one Kafka.")
+    )
+    kafka_partitions: int = field(default=6, metadata=_about(whole(1, 1000), "Partitions of a new topic."))
+    kafka_replication: int = field(default=1, metadata=_about(whole(1, 9), "Copies of each partition of a new topic; 3 in production."))
+    kafka_retention: timedelta = field(
+        default=timedelta(days=14),
+        metadata=_about(duration(_HOUR, 3650 * _DAY), "How long topics keep events; older ones are read from the services' own logs."),
+    )
+
+    search_url: str = field(
+        default="", metadata=_about(url("http", "https", example="https://opensearch:9200"), "OpenSearch, which then holds the search index.")
+    )
+    search_username: str = field(default="", metadata=_about(word(), "Who we are to OpenSearch."))
+    search_password: str = field(
+        default="", repr=False, metadata=_about(password(), "The password of `search_username`.", secret=True)
+    )
+    search_ca_file: Path | None = field(
+        default=None, metadata=_about(folder("a file"), "The certificates (PEM) by which OpenSearch is known; else the system's.")
+    )
+    search_prefix: str = field(default="watercooler", metadata=_about(word(), "How the names of our indexes in OpenSearch begin."))
+    search_shards: int = field(default=1, metadata=_about(whole(1, 100), "Primary shards of a new search index."))
+    search_replicas: int = field(default=0, metadata=_about(whole(0, 9), "Copies of each shard; 1 in production."))
+
+    blob_url: str = field(
+        default="",
+        metadata=_about(url("s3", example="s3://bucket/prefix"), "The bucket of an S3-compatible store, which then holds uploaded files."),
+    )
+    blob_endpoint: str = field(
+        default="", metadata=_about(url("http", "https", example="https://s3.example.org"), "Where that store is, if not at Amazon.")
+    )
+    blob_region: str = field(default="us-east-1", metadata=_about(word(), "The region of the bucket."))
+    blob_access_key: str = field(default="", metadata=_about(word(), "The access key id for the bucket."))
+    blob_secret_key: str = field(
+        default="", repr=False, metadata=_about(password(), "The secret that belongs to `blob_access_key`.", secret=True)
+    )
+
+    # Calls between services, where each is a process of its own.
+
+    grpc_host: str = field(default="0.0.0.0", metadata=_about(host_name(), "Where a service listens for calls."))  # noqa: S104 - in a pod
+    grpc_port: int = field(default=9000, metadata=_about(whole(0, 65535), "The port a service listens at for calls."))
+    service_addresses: str = field(
+        default="{service}:9000",
+        metadata=_about(
+            addresses("identity=10.0.0.7:9000,feed=10.0.0.8:9000"),
+            "Where the other services are: one address with `{service}` in it, or one a service.",
+        ),
+    )
+    keys: Path | None = field(
+        default=None,
+        metadata=_about(
+            folder(), "The keys (Ed25519, as JWK or PEM files; the last by name signs) of tokens between services; else `keys` in the data folder."
+        ),
+    )
+    tls_certificate_file: Path | None = field(
+        default=None, metadata=_about(folder("a file"), "Our certificate (PEM) for calls between services; without one they are plain.")
+    )
+    tls_key_file: Path | None = field(default=None, metadata=_about(folder("a file"), "The key (PEM) of `tls_certificate_file`."))
+    tls_ca_file: Path | None = field(
+        default=None, metadata=_about(folder("a file"), "The certificates (PEM) by which services know each other.")
+    )
+    tls_clients: str = field(
+        default="optional",
+        metadata=_about(choice("optional", "required"), "Whether callers must show a certificate signed by `tls_ca_file` (mutual TLS)."),
+    )
+    status_port: int = field(
+        default=9090, metadata=_about(whole(0, 65535), "The port of a service's health and metrics (`/livez`, `/readyz`, `/metrics`).")
+    )
+
+    smtp_url: str = field(
+        default="",
+        repr=False,
+        metadata=_about(
+            url("smtp", "smtps", example="smtps://user:password@mail.example.org"),
+            "The server that sends invitations and other mail; without one they are files in the folder `mail`.", secret=True,
+        ),
+    )
+    mail_sender: str = field(default="", metadata=_about(word(), "The address mail comes from; else watercooler@ and the host of `public_url`."))
 
     @property
     def address(self) -> str:

@@ -40,6 +40,11 @@ class EventLogStub:
                 request_serializer=watercooler_dot_events_dot_v1_dot_event__log__pb2.ReadRequest.SerializeToString,
                 response_deserializer=watercooler_dot_events_dot_v1_dot_event__log__pb2.ReadResponse.FromString,
                 _registered_method=True)
+        self.GetHead = channel.unary_unary(
+                '/watercooler.events.v1.EventLog/GetHead',
+                request_serializer=watercooler_dot_events_dot_v1_dot_event__log__pb2.GetHeadRequest.SerializeToString,
+                response_deserializer=watercooler_dot_events_dot_v1_dot_event__log__pb2.GetHeadResponse.FromString,
+                _registered_method=True)
 
 
 class EventLogServicer:
@@ -52,6 +57,13 @@ class EventLogServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetHead(self, request, context):
+        """How long the log is now.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_EventLogServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -59,6 +71,11 @@ def add_EventLogServicer_to_server(servicer, server):
                     servicer.Read,
                     request_deserializer=watercooler_dot_events_dot_v1_dot_event__log__pb2.ReadRequest.FromString,
                     response_serializer=watercooler_dot_events_dot_v1_dot_event__log__pb2.ReadResponse.SerializeToString,
+            ),
+            'GetHead': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetHead,
+                    request_deserializer=watercooler_dot_events_dot_v1_dot_event__log__pb2.GetHeadRequest.FromString,
+                    response_serializer=watercooler_dot_events_dot_v1_dot_event__log__pb2.GetHeadResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -89,6 +106,33 @@ class EventLog:
             '/watercooler.events.v1.EventLog/Read',
             watercooler_dot_events_dot_v1_dot_event__log__pb2.ReadRequest.SerializeToString,
             watercooler_dot_events_dot_v1_dot_event__log__pb2.ReadResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetHead(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/watercooler.events.v1.EventLog/GetHead',
+            watercooler_dot_events_dot_v1_dot_event__log__pb2.GetHeadRequest.SerializeToString,
+            watercooler_dot_events_dot_v1_dot_event__log__pb2.GetHeadResponse.FromString,
             options,
             channel_credentials,
             insecure,

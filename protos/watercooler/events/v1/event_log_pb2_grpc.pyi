@@ -34,6 +34,8 @@ class EventLogStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> EventLogAsyncStub: ...
     Read: _grpc.UnaryStreamMultiCallable[_event_log_pb2.ReadRequest, _event_log_pb2.ReadResponse]
+    GetHead: _grpc.UnaryUnaryMultiCallable[_event_log_pb2.GetHeadRequest, _event_log_pb2.GetHeadResponse]
+    """How long the log is now."""
 
 @_typing.type_check_only
 class EventLogAsyncStub(EventLogStub):
@@ -41,6 +43,8 @@ class EventLogAsyncStub(EventLogStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Read: _aio.UnaryStreamMultiCallable[_event_log_pb2.ReadRequest, _event_log_pb2.ReadResponse]  # type: ignore[assignment]
+    GetHead: _aio.UnaryUnaryMultiCallable[_event_log_pb2.GetHeadRequest, _event_log_pb2.GetHeadResponse]  # type: ignore[assignment]
+    """How long the log is now."""
 
 class EventLogServicer(metaclass=_abc_1.ABCMeta):
     """Every service's own log, by position: for consumers that need what is older than their broker keeps, or have none."""
@@ -51,5 +55,13 @@ class EventLogServicer(metaclass=_abc_1.ABCMeta):
         request: _event_log_pb2.ReadRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_event_log_pb2.ReadResponse], _abc.AsyncIterator[_event_log_pb2.ReadResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def GetHead(
+        self,
+        request: _event_log_pb2.GetHeadRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_event_log_pb2.GetHeadResponse, _abc.Awaitable[_event_log_pb2.GetHeadResponse]]:
+        """How long the log is now."""
 
 def add_EventLogServicer_to_server(servicer: EventLogServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
