@@ -33,6 +33,14 @@ async def write_checkpoint(tx: Transaction, subscription: str, source: str, posi
     )
 
 
+async def fence(tx: Transaction, subscription: str) -> None:
+    """Hold a subscription until the transaction ends, so that two workers cannot both take what follows one checkpoint.
+
+    To be called before the checkpoint is read: whoever waited here then sees what the other wrote.
+    """
+    await tx.lock(f"subscription:{subscription}")
+
+
 class Parking:
     """Parked streams in the table of libs/eventstore/schema.sql, for consumers that keep their checkpoint wherever they like."""
 
@@ -79,6 +87,7 @@ class _InDatabase(Parking):
 
     async def park(self, source: str, event: Recorded, reason: str) -> None:
         async with self.database.transaction() as tx:
+            await fence(tx, self.name)
             await self.set_aside(tx, source, event, reason)
             if event.position > (await read_checkpoint(tx, self.name, source) or 0):
                 await write_checkpoint(tx, self.name, source, event.position)
@@ -100,6 +109,7 @@ class ProjectionConsumer(_InDatabase):
     async def take(self, source: str, events: Sequence[Recorded], position: int) -> None:
         """Apply the events past the checkpoint; not durable by itself, since what a power cut takes is applied again."""
         async with self.database.transaction(durable=False) as tx:
+            await fence(tx, self.name)
             done = await read_checkpoint(tx, self.name, source) or 0
             for event in events:
                 if event.position > done:
@@ -110,6 +120,7 @@ class ProjectionConsumer(_InDatabase):
     async def unpark(self, source: str, stream: str, events: Sequence[Recorded]) -> None:
         """Apply what the stream missed."""
         async with self.database.transaction() as tx:
+            await fence(tx, self.name)
             for event in events:
                 await self.projection.apply(event, tx)
             await self.forget(tx, source, stream)
@@ -133,13 +144,17 @@ class ReactorConsumer(_InDatabase):
         for event in events:
             await self.reactor.react(event)
         async with self.database.transaction() as tx:
-            await write_checkpoint(tx, self.name, source, position)
+            await fence(tx, self.name)
+            done = await read_checkpoint(tx, self.name, source)
+            if done is None or position > done:
+                await write_checkpoint(tx, self.name, source, position)
 
     async def unpark(self, source: str, stream: str, events: Sequence[Recorded]) -> None:
         """React to what the stream missed."""
         for event in events:
             await self.reactor.react(event)
         async with self.database.transaction() as tx:
+            await fence(tx, self.name)
             await self.forget(tx, source, stream)
 
 

@@ -8,7 +8,7 @@ from libs.db.database import Database, DatabaseBusy, StorageFull, Transaction
 from libs.eventstore.model import Log, Projection
 from libs.telemetry import metrics
 
-from .consumers import read_checkpoint, write_checkpoint
+from .consumers import fence, read_checkpoint, write_checkpoint
 
 BATCH = 200
 
@@ -72,6 +72,8 @@ async def rebuild(
         while (head := await log.head()) - reached > BATCH:
             reached = await fill(projection, log, scratch, head, reached, progress)
         async with database.transaction() as tx:
+            if not inline:
+                await fence(tx, projection.name)
             await tx.lock("events")
             reached = await fill(projection, log, scratch, await log.head(), reached, progress)
             await database.adopt(scratch, projection.tables, tx)
