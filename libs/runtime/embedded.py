@@ -23,18 +23,18 @@ from google.protobuf.message import Message
 
 from libs.blobs.store import BlobStore
 from libs.db import migrate
-from libs.db.database import UnusableDatabase
-from libs.db.sqlite import SqliteDatabase
+from libs.db.database import Database, UnusableDatabase
 from libs.eventstore.model import Log
 from libs.eventstore.personal import marks
 from libs.eventstore.store import SCHEMA, SCHEMA_VERSION, EventStore
-from libs.rpc.auth import Caller, Keys, Tokens
+from libs.rpc.auth import Caller, Tokens
 from libs.rpc.inprocess import Channel, Registry
 from libs.subscriptions.consumers import Erasure, ErasureConsumer, ProjectionConsumer, ReactorConsumer
 from libs.subscriptions.model import Consumer
 from libs.subscriptions.subscription import Subscription
 from libs.telemetry import logs
 
+from .engines import Engines
 from .service import Assembly, Context, Service
 from .settings import Settings
 
@@ -68,7 +68,8 @@ class Embedded:
         self.stores: dict[str, EventStore] = {}
         self.assemblies: dict[str, Assembly] = {}
         self.subscriptions: dict[str, Subscription] = {}
-        self._databases: dict[str, SqliteDatabase] = {}
+        self.engines = Engines(settings)
+        self._databases: dict[str, Database] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._lock: IO[str] | None = None
         self.tokens: Tokens
@@ -84,13 +85,12 @@ class Embedded:
         data = self.settings.data
         self._claim(data)
         try:
-            self.tokens = Tokens(Keys(data / "keys"))
+            self.tokens = Tokens(self.engines.keys(make=True))
             registry = Registry(self.tokens)
             self.channel = Channel(registry)
-            blobs = BlobStore.local(data / "blobs")
+            blobs = self.engines.blobs()
             for service in self.services:
-                database = SqliteDatabase(data / f"{service.name}.db", cache_kib=self.settings.cache_database_bytes // 1024)
-                self._databases[service.name] = database
+                database = self._databases[service.name] = await self.engines.database(service.name)
                 await migrate.prepare(database, SCHEMA, SCHEMA_VERSION, service.name, service.schema, service.migrations)
                 self.stores[service.name] = EventStore(service.name, database, service.projections)
             for service in self.services:
@@ -130,8 +130,7 @@ class Embedded:
                     _log.exception("service did not close cleanly", service=name)
         for store in self.stores.values():
             await store.close()
-        for database in self._databases.values():
-            await database.close()
+        await self.engines.close()
         self._databases.clear()
         if self._lock is not None:
             with contextlib.suppress(OSError):
@@ -164,7 +163,7 @@ class Embedded:
                 await self._rebuild_part(database, name, row["part"], row["request_time"])
             await asyncio.sleep(REQUEST_POLL_SECONDS)
 
-    async def _rebuild_part(self, database: SqliteDatabase, name: str, part: str, request_time: int) -> None:
+    async def _rebuild_part(self, database: Database, name: str, part: str, request_time: int) -> None:
         rebuilder = self.assemblies[name].rebuilders.get(part)
         told = 0.0
         problem = "" if rebuilder else f"{name} has no part {part}"
@@ -225,7 +224,7 @@ class Embedded:
         return self.tokens.sign(Caller(service=name))
 
     def _context(self, service: Service, blobs: BlobStore) -> Context:
-        folder = self.settings.data / "index" / service.name
+        folder = self.engines.folder(service.name)
         folder.mkdir(parents=True, exist_ok=True)
 
         def log(name: str) -> Log:
@@ -244,7 +243,8 @@ class Embedded:
 
         return Context(
             name=service.name, settings=self.settings, database=self._databases[service.name], events=self.stores[service.name],
-            channel=channel, log=log, blobs=blobs, tokens=self.tokens, folder=folder, reached=reached, caught_up=self.caught_up,
+            channel=channel, log=log, blobs=blobs, tokens=self.tokens, folder=folder,
+            index=self.engines.index(service.name), reached=reached, caught_up=self.caught_up,
         )
 
     def _subscribe(self, service: Service, assembly: Assembly) -> None:

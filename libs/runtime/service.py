@@ -13,6 +13,7 @@ from libs.eventstore.model import Log, Projection
 from libs.eventstore.store import EventStore
 from libs.rpc.auth import Tokens
 from libs.runtime.settings import Settings
+from libs.searchindex.index import IndexHome
 from libs.subscriptions.model import Consumer, Reactor
 
 
@@ -39,7 +40,9 @@ class Context:
     blobs: BlobStore
     tokens: Tokens
     folder: Path
-    """A folder of the service's own for what is neither log nor table (a search index); rebuildable."""
+    """A folder of the service's own for what is neither log nor table; rebuildable, and in a cluster gone with the process."""
+    index: IndexHome
+    """Where the service's search index is kept, if it has one; opened when first needed."""
     reached: Callable[[str, int], Awaitable[bool]]
     """Waits until the named subscription of this process has taken a position; False after two seconds."""
     caught_up: Callable[[], Awaitable[Mapping[str, int]]]

@@ -241,6 +241,16 @@ class SearchIndex(Protocol):
         """Ends background work; everything written is already durable."""
 
 
+class IndexHome(Protocol):
+    """Where a service's index is kept: a folder, or an engine of its own."""
+
+    async def open(self) -> SearchIndex:
+        """The index, made where there is none. Raises IndexUnusable where it cannot be read or is from a newer version."""
+
+    async def discard(self) -> None:
+        """Removes an unusable index, so that the next `open` starts with an empty one and every checkpoint at 0."""
+
+
 def check_query_text(text: str) -> None:
     """Raises ValueError where the text a person typed is too long to search for."""
     if len(text) > QUERY_LENGTH_MAX:

@@ -362,6 +362,22 @@ def discard(folder: Path) -> None:
         shutil.rmtree(generation)
 
 
+class TantivyHome:
+    """An index in a folder of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        """In this folder, which is made when the index is opened."""
+        self.folder = folder
+
+    async def open(self) -> SearchIndex:
+        """The index in the folder; raises as `open_index`."""
+        return open_index(self.folder)
+
+    async def discard(self) -> None:
+        """Removes it, as `discard`."""
+        discard(self.folder)
+
+
 def freshness(then: int, now: int) -> float:
     """The factor by which age lowers a score: 1 for now, never below 1 - `AGE_WEIGHT`; a document without a time has no age."""
     if then == 0:
