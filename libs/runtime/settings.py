@@ -45,6 +45,7 @@ class Kind:
 
     words: str
     read: Callable[[Any], Any]
+    is_path: bool = False
 
 
 def _bytes(amount: int) -> str:
@@ -126,7 +127,17 @@ def folder(words: str = "a folder") -> Kind:
             raise ValueError
         return Path(raw).expanduser()
 
-    return Kind(words, read)
+    return Kind(words, read, is_path=True)
+
+
+def optional_path(words: str) -> Kind:
+    """A path as `folder` takes it, or nothing."""
+    some = folder(words)
+
+    def read(raw: Any) -> Path | None:
+        return None if isinstance(raw, str) and not raw.strip() else some.read(raw)
+
+    return Kind(words, read, is_path=True)
 
 
 def host_name() -> Kind:
@@ -170,10 +181,10 @@ def secret() -> Kind:
 
 
 def password() -> Kind:
-    """A text that a server was given for us; its own rules say how long it must be."""
+    """A text that a server was given for us, or nothing; its own rules say how long it must be."""
 
     def read(raw: Any) -> str:
-        if not isinstance(raw, str) or len(raw.encode()) > SECRET_BYTES_MAX or "\0" in raw or not raw.strip():
+        if not isinstance(raw, str) or len(raw.encode()) > SECRET_BYTES_MAX or "\0" in raw:
             raise ValueError
         return raw.strip()
 
@@ -319,11 +330,13 @@ class Settings:
         default=16, metadata=_about(whole(2, 1000), "Connections to PostgreSQL that one process opens at most.")
     )
     database_timeout: timedelta = field(
-        default=timedelta(seconds=30), metadata=_about(duration(timedelta(seconds=1), _HOUR), "How long one statement may take in PostgreSQL.")
+        default=timedelta(seconds=30),
+        metadata=_about(duration(timedelta(seconds=1), _HOUR), "How long one statement may take in PostgreSQL."),
     )
 
     kafka_brokers: str = field(
-        default="", metadata=_about(addresses("kafka-0:9092,kafka-1:9092"), "Kafka: some of its brokers; the others are found through them.")
+        default="",
+        metadata=_about(addresses("kafka-0:9092,kafka-1:9092"), "Kafka: some of its brokers; the others are found through them."),
     )
     kafka_security: str = field(
         default="plaintext",
@@ -337,7 +350,8 @@ class Settings:
         default="", repr=False, metadata=_about(password(), "The password of `kafka_username`.", secret=True)
     )
     kafka_ca_file: Path | None = field(
-        default=None, metadata=_about(folder("a file"), "The certificates (PEM) by which Kafka's brokers are known; else the system's.")
+        default=None,
+        metadata=_about(optional_path("a file"), "The certificates (PEM) by which Kafka's brokers are known; else the system's."),
     )
     kafka_prefix: str = field(
         default="", metadata=_about(word(), "Stands before every topic and group, where several networks share one Kafka.")
@@ -350,14 +364,15 @@ class Settings:
     )
 
     search_url: str = field(
-        default="", metadata=_about(url("http", "https", example="https://opensearch:9200"), "OpenSearch, which then holds the search index.")
+        default="",
+        metadata=_about(url("http", "https", example="https://opensearch:9200"), "OpenSearch, which then holds the search index."),
     )
     search_username: str = field(default="", metadata=_about(word(), "Who we are to OpenSearch."))
     search_password: str = field(
         default="", repr=False, metadata=_about(password(), "The password of `search_username`.", secret=True)
     )
     search_ca_file: Path | None = field(
-        default=None, metadata=_about(folder("a file"), "The certificates (PEM) by which OpenSearch is known; else the system's.")
+        default=None, metadata=_about(optional_path("a file"), "The certificates (PEM) by which OpenSearch is known; else the system's.")
     )
     search_prefix: str = field(default="watercooler", metadata=_about(word(), "How the names of our indexes in OpenSearch begin."))
     search_shards: int = field(default=1, metadata=_about(whole(1, 100), "Primary shards of a new search index."))
@@ -390,15 +405,17 @@ class Settings:
     keys: Path | None = field(
         default=None,
         metadata=_about(
-            folder(), "The keys (Ed25519, as JWK or PEM files; the last by name signs) of tokens between services; else `keys` in the data folder."
+            optional_path("a folder"),
+            "The keys of tokens between services (Ed25519, as JWK or PEM files; the last by name signs); else `keys` in the data folder.",
         ),
     )
     tls_certificate_file: Path | None = field(
-        default=None, metadata=_about(folder("a file"), "Our certificate (PEM) for calls between services; without one they are plain.")
+        default=None,
+        metadata=_about(optional_path("a file"), "Our certificate (PEM) for calls between services; without one they are plain."),
     )
-    tls_key_file: Path | None = field(default=None, metadata=_about(folder("a file"), "The key (PEM) of `tls_certificate_file`."))
+    tls_key_file: Path | None = field(default=None, metadata=_about(optional_path("a file"), "The key (PEM) of `tls_certificate_file`."))
     tls_ca_file: Path | None = field(
-        default=None, metadata=_about(folder("a file"), "The certificates (PEM) by which services know each other.")
+        default=None, metadata=_about(optional_path("a file"), "The certificates (PEM) by which services know each other.")
     )
     tls_clients: str = field(
         default="optional",
@@ -406,6 +423,14 @@ class Settings:
     )
     status_port: int = field(
         default=9090, metadata=_about(whole(0, 65535), "The port of a service's health and metrics (`/livez`, `/readyz`, `/metrics`).")
+    )
+
+    stop_pause: timedelta = field(
+        default=timedelta(seconds=3),
+        metadata=_about(
+            duration(timedelta(0), timedelta(seconds=10)),
+            "How long a stopping service goes on taking requests after it said that it is not ready, until load balancers know.",
+        ),
     )
 
     smtp_url: str = field(
@@ -416,7 +441,9 @@ class Settings:
             "The server that sends invitations and other mail; without one they are files in the folder `mail`.", secret=True,
         ),
     )
-    mail_sender: str = field(default="", metadata=_about(word(), "The address mail comes from; else watercooler@ and the host of `public_url`."))
+    mail_sender: str = field(
+        default="", metadata=_about(word(), "The address mail comes from; else watercooler@ and the host of `public_url`.")
+    )
 
     @property
     def address(self) -> str:
@@ -443,9 +470,40 @@ def load(environ: Mapping[str, str] | None = None, command_line: Mapping[str, An
     for name in _kinds():
         if name in found and not (name == "data" and name in nearer):
             _take(values, name, *found[name], problems)
+    if not problems:
+        settings = Settings(**values)
+        problems = _together(settings, {name: source for name, (_, source) in found.items()})
     if problems:
         raise SettingsError(problems)
-    return Settings(**values)
+    return settings
+
+
+def service_address(settings: Settings, name: str) -> str:
+    """Where a service is called, by `service_addresses`. Raises SettingsError where it names no address for it."""
+    default = ""
+    for each in settings.service_addresses.split(","):
+        named, equals, address = each.partition("=")
+        if equals and named == name:
+            return address
+        if not equals:
+            default = each
+    if not default:
+        raise SettingsError([f"service_addresses: names no address of {name}; add {name}=HOST:PORT, or one address with {{service}}"])
+    return default.replace("{service}", name)
+
+
+def need(settings: Settings, *names: str, why: str) -> None:
+    """Stop what cannot go on without these settings. Raises SettingsError with the name and an example of each one missing."""
+    problems = []
+    for name in names:
+        if not getattr(settings, name):
+            kind: Kind = _kinds()[name]
+            example = kind.words.partition("as in ")[2] or "a value"
+            variable = PREFIX + name.upper()
+            either = f" (or {variable}_FILE, a file with it)" if name in _secrets() else ""
+            problems.append(f"{name}: is not set, and {why} needs it; set {variable}={example}{either}")
+    if problems:
+        raise SettingsError(problems)
 
 
 def signing_key(settings: Settings) -> str:
@@ -493,6 +551,36 @@ def table() -> str:
         variables = " or ".join(f"`{each}`" for each in variable.split(" or "))
         lines.append(f"| `{name}` | {variables} | {f'`{default}`' if default else 'none'} | {words} | {meaning} |")
     return "\n".join(lines) + "\n"
+
+
+def _together(settings: Settings, sources: Mapping[str, str]) -> list[str]:
+    """What is wrong with settings that are right each by itself."""
+    problems = []
+
+    def complain(name: str, text: str) -> None:
+        problems.append(f"{name}: {text} ({sources.get(name, 'default')})")
+
+    for first, second in (
+        ("tls_certificate_file", "tls_key_file"), ("search_username", "search_password"), ("blob_access_key", "blob_secret_key"),
+    ):
+        for name, other in ((first, second), (second, first)):
+            if getattr(settings, name) and not getattr(settings, other):
+                complain(name, f"has no use without {other}, which is not set")
+    if settings.tls_ca_file and not settings.tls_certificate_file:
+        complain("tls_ca_file", "has no use without tls_certificate_file, which is not set: services would speak without TLS")
+    if settings.tls_clients == "required" and not settings.tls_ca_file:
+        complain("tls_clients", "required needs tls_ca_file, by which the callers' certificates are known")
+    if settings.kafka_security.startswith("sasl_"):
+        for name in ("kafka_username", "kafka_password"):
+            if not getattr(settings, name):
+                complain("kafka_security", f"{settings.kafka_security} needs {name}, which is not set")
+    if len([each for each in settings.service_addresses.split(",") if "=" not in each]) > 1:
+        complain("service_addresses", "holds more than one address that names no service; write SERVICE=HOST:PORT for each")
+    for name, kind in _kinds().items():
+        path = getattr(settings, name)
+        if kind.is_path and name.endswith("_file") and path is not None and not os.access(path, os.R_OK):
+            complain(name, f"{path} is missing or cannot be read")
+    return problems
 
 
 def _kinds() -> dict[str, Kind]:
@@ -569,7 +657,7 @@ def _from_file(environ: Mapping[str, str], data: Path, problems: list[str]) -> d
             problems.append(f"{name}: a secret does not belong in this file; give {name}_file, the path of a file of its own ({source})")
         elif name == "data" and not named:
             problems.append(f"data: this file is found by the data folder and so cannot name it; set {PREFIX}DATA ({source})")
-        elif name == "data" and isinstance(value, str):
+        elif name in _kinds() and _kinds()[name].is_path and isinstance(value, str) and value.strip():
             found[name] = (str(path.parent / Path(value).expanduser()), source)
         elif name in _kinds():
             found[name] = (value, source)
@@ -607,6 +695,8 @@ def _shown(raw: Any) -> str:
 
 
 def _written(value: Any, kind: Kind) -> str:
+    if value is None:
+        return ""
     if isinstance(value, timedelta):
         return _time(value)
     return _bytes(value) if kind.words.startswith("bytes") else str(value)
