@@ -470,10 +470,10 @@ def load(environ: Mapping[str, str] | None = None, command_line: Mapping[str, An
     for name in _kinds():
         if name in found and not (name == "data" and name in nearer):
             _take(values, name, *found[name], problems)
-    if not problems:
-        settings = Settings(**values)
-        problems = _together(settings, {name: source for name, (_, source) in found.items()})
     if problems:
+        raise SettingsError(problems)
+    settings = Settings(**values)
+    if problems := _together(settings, {name: source for name, (_, source) in found.items()}):
         raise SettingsError(problems)
     return settings
 
