@@ -14,6 +14,7 @@ from google.rpc import error_details_pb2, status_pb2
 
 from libs.db.database import DatabaseBusy, StorageFull
 from libs.eventstore.model import AlreadyExists, Conflict, EditConflict, InvalidArgument, NotFound, PermissionDenied, Rejected
+from libs.searchindex.index import IndexAway
 
 from .auth import Unauthenticated
 
@@ -54,6 +55,7 @@ _CODES: tuple[tuple[type[Exception], grpc.StatusCode], ...] = (
     (Unauthenticated, grpc.StatusCode.UNAUTHENTICATED),
     (StorageFull, grpc.StatusCode.UNAVAILABLE),
     (DatabaseBusy, grpc.StatusCode.UNAVAILABLE),
+    (IndexAway, grpc.StatusCode.UNAVAILABLE),
     (TimeoutError, grpc.StatusCode.DEADLINE_EXCEEDED),
     (NotImplementedError, grpc.StatusCode.UNIMPLEMENTED),
 )

@@ -42,6 +42,14 @@ class IndexBusy(Exception):
     """Another process writes to this index, or a rebuild of it is already under way."""
 
 
+class IndexAway(OSError):
+    """The engine that keeps the index does not answer, or has too much to do: nothing is lost, and trying again later helps."""
+
+
+class IndexRefused(Exception):
+    """The engine that keeps the index refuses us, or is none that we can use: settings must change first; the message says which."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
     """One thing that can be found.
@@ -230,6 +238,9 @@ class SearchIndex(Protocol):
     async def clear(self) -> None:
         """Forgets every document, removal and checkpoint."""
 
+    async def expunge(self) -> bool:
+        """Makes the text of what was removed or replaced unrecoverable now; False where only a rebuild does that."""
+
     def rebuilding(self) -> AbstractAsyncContextManager[SearchIndex]:
         """A fresh, empty index to fill while this one keeps answering; leaving the block replaces this one by it, an exception discards it.
 
@@ -245,7 +256,10 @@ class IndexHome(Protocol):
     """Where a service's index is kept: a folder, or an engine of its own."""
 
     async def open(self) -> SearchIndex:
-        """The index, made where there is none. Raises IndexUnusable where it cannot be read or is from a newer version."""
+        """The index, made where there is none, by its first write at the latest.
+
+        Raises IndexUnusable where it cannot be read or is of another version, IndexAway and IndexRefused.
+        """
 
     async def discard(self) -> None:
         """Removes an unusable index, so that the next `open` starts with an empty one and every checkpoint at 0."""

@@ -213,6 +213,10 @@ class TantivyIndex:
         """Forgets everything, in one commit."""
         await self._run(self._generation.clear)
 
+    async def expunge(self) -> bool:
+        """False: what is removed stays in its segment until tantivy merges that, which may be never."""
+        return False
+
     async def count(self, query: Query) -> int:
         """How many documents match."""
         matching, _ = self._matching(query)

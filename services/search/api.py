@@ -44,7 +44,7 @@ class SearchApi(SearchServiceServicer):
         except ValueError as error:
             metrics.SEARCHES.labels(outcome="refused").inc()
             raise _refused(error) from error
-        results = await self._shelf.index.search(query)
+        results = await (await self._shelf.readable()).search(query)
         metrics.SEARCHES.labels(outcome="found" if results.hits else "empty").inc()
         return pb.SearchResponse(
             hits=await self._told(results.hits), next_page_token=results.next_page_token, total_size=results.total,
@@ -55,7 +55,7 @@ class SearchApi(SearchServiceServicer):
         """People as one types."""
         keys = await queries.reader_keys(self._database, auth.caller())
         try:
-            found = await self._shelf.index.suggest_people(request.query, keys, _page_size(request.page_size, SUGGESTIONS))
+            found = await (await self._shelf.readable()).suggest_people(request.query, keys, _page_size(request.page_size, SUGGESTIONS))
         except ValueError as error:
             raise _refused(error) from error
         return pb.SuggestPeopleResponse(people=await self._told(found))

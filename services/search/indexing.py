@@ -5,15 +5,13 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC as _UTC
-from pathlib import Path
 from typing import Any
 
 from google.protobuf.message import Message
 
 from libs.db.database import Database, Transaction
 from libs.eventstore.model import Log, Recorded, micros
-from libs.searchindex.index import Checkpoint, Document, IndexUnusable, Removal, SearchIndex
-from libs.searchindex.tantivy import discard, open_index
+from libs.searchindex.index import Checkpoint, Document, IndexAway, IndexHome, IndexUnusable, Removal, SearchIndex
 from libs.subscriptions.consumers import Parking
 from libs.telemetry import logs
 from libs.text import markdown
@@ -57,22 +55,33 @@ _log = logs.get_logger(__name__)
 class Shelf:
     """The index of this service, opened when first needed; an unusable one is put away and filled again from the logs."""
 
-    def __init__(self, folder: Path) -> None:
-        """The index in this folder."""
-        self._folder = folder
+    def __init__(self, home: IndexHome) -> None:
+        """The index that is kept there."""
+        self._home = home
         self._index: SearchIndex | None = None
+        self._opening = asyncio.Lock()
 
-    @property
-    def index(self) -> SearchIndex:
-        """The open index."""
-        if self._index is None:
-            try:
-                self._index = open_index(self._folder)
-            except IndexUnusable as error:
-                _log.warning("the search index is filled again from the logs", reason=str(error))
-                discard(self._folder)
-                self._index = open_index(self._folder)
-        return self._index
+    async def readable(self) -> SearchIndex:
+        """The index to search in. Raises IndexAway where it cannot be read before whoever writes it has filled it again."""
+        try:
+            return self._index or await self._opened()
+        except IndexUnusable as error:
+            raise IndexAway("search is being prepared: try again in a few minutes") from error
+
+    async def writable(self) -> SearchIndex:
+        """The index to write to: only who writes puts an unusable one away, so that others never take it from under a writer."""
+        try:
+            return self._index or await self._opened()
+        except IndexUnusable as error:
+            _log.warning("the search index is filled again from the logs", reason=str(error))
+            await self._home.discard()
+            return await self._opened()
+
+    async def _opened(self) -> SearchIndex:
+        async with self._opening:
+            if self._index is None:
+                self._index = await self._home.open()
+            return self._index
 
     async def close(self) -> None:
         """Close the index, if it was opened."""
@@ -96,7 +105,7 @@ class Indexing(Parking):
 
     async def checkpoint(self, source: str) -> int | None:
         """What the index itself says."""
-        return await self._shelf.index.checkpoint(source)
+        return await (await self._shelf.writable()).checkpoint(source)
 
     async def start(self, source: str, head: int) -> int:
         """From the beginning."""
@@ -105,34 +114,45 @@ class Indexing(Parking):
     async def take(self, source: str, events: Sequence[Recorded], position: int) -> None:
         """Write the documents of the events; taking them twice changes nothing.
 
-        A document that is removed stays in its segment, unfindable, until tantivy merges that, which may be never. So an erasure asks
-        for the index to be filled anew, beside the old one, from logs that do not hold what was erased any more.
+        A document that is removed can no longer be found, but an engine keeps its text until it clears up. So an erasure has it clear
+        up now; where it cannot, the index is filled anew, beside the old one, from logs that do not hold what was erased any more.
         """
         async with self.paused:
-            await self.write(self._shelf.index, source, events, position)
-        if any(isinstance(event.data, AuthorErased | PersonErased) for event in events):
-            async with self.database.transaction() as tx:
-                await queries.ask_for_rebuild(tx, REBUILT, time.time_ns() // 1_000)
+            index = await self._shelf.writable()
+            erasing = any(isinstance(event.data, AuthorErased | PersonErased) for event in events)
+            try:
+                await self.write(index, source, events, None if erasing else position)
+                if erasing:
+                    if not await index.expunge():
+                        await self._ask_for_rebuild()
+                    await index.write([], Checkpoint(source, position))  # last: a crash before it repeats the erasure
+            except IndexUnusable as error:
+                await self._ask_for_rebuild()
+                raise IndexAway(f"the search index is filled again first: {error}") from error
 
-    async def write(self, index: SearchIndex, source: str, events: Sequence[Recorded], position: int) -> None:
-        """Write into a given index."""
+    async def _ask_for_rebuild(self) -> None:
+        async with self.database.transaction() as tx:
+            await queries.ask_for_rebuild(tx, REBUILT, time.time_ns() // 1_000)
+
+    async def write(self, index: SearchIndex, source: str, events: Sequence[Recorded], position: int | None) -> None:
+        """Write into a given index; without a position its checkpoint stays."""
         changes: dict[str, Document | Removal] = {}
         if events:
             async with self.database.transaction(durable=False) as tx:
                 for event in events:
                     for change in await _changes(event, tx):
                         changes[change.id] = change
-        await index.write(list(changes.values()), Checkpoint(source, position))
+        await index.write(list(changes.values()), None if position is None else Checkpoint(source, position))
 
     async def park(self, source: str, event: Recorded, reason: str) -> None:
         """Set a stream aside, then pass the event: the index keeps the checkpoint."""
         async with self.database.transaction() as tx:
             await self.set_aside(tx, source, event, reason)
-        await self._shelf.index.write([], Checkpoint(source, event.position))
+        await (await self._shelf.writable()).write([], Checkpoint(source, event.position))
 
     async def unpark(self, source: str, stream: str, events: Sequence[Recorded]) -> None:
         """Write what a stream missed."""
-        await self.take(source, events, await self._shelf.index.checkpoint(source))
+        await self.take(source, events, await (await self._shelf.writable()).checkpoint(source))
         async with self.database.transaction() as tx:
             await self.forget(tx, source, stream)
 
@@ -153,7 +173,7 @@ async def rebuild(
                 reached[source] = events[-1].position
                 progress(min(sum(reached.values()), total), total)
 
-    async with shelf.index.rebuilding() as fresh:
+    async with (await shelf.writable()).rebuilding() as fresh:
         await fill(fresh)
         for _, consumer in consumers:
             await consumer.paused.acquire()

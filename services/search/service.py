@@ -14,7 +14,7 @@ from .projections import Communities, FollowedPeople, GroupMembers, Members, Peo
 
 def assemble(context: Context) -> Assembly:
     """The servicer, and the consumers that keep the index current."""
-    shelf = indexing.Shelf(context.folder)
+    shelf = indexing.Shelf(context.index)
     consumers = [(source, indexing.Indexing(source, context.database, shelf)) for source in ("identity", "feed")]
 
     async def rebuild(progress: Callable[[int, int], None]) -> None:
