@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import os
 import re
 import shutil
@@ -104,8 +105,8 @@ def java(least: int) -> Path:
             known.append((int(match[1]), home))
     if not known:
         raise EngineError(
-            f"a Java of version {least} or newer is needed and was not found (JAVA_HOME, /usr/lib/jvm): install openjdk-{least}-jdk-headless,"
-            f" or, where the distribution has none, a Temurin JDK"
+            f"a Java of version {least} or newer is needed and was not found (JAVA_HOME, /usr/lib/jvm): install"
+            f" openjdk-{least}-jdk-headless or, where the distribution has none, a Temurin JDK"
         )
     return min(known)[1]
 
@@ -123,13 +124,14 @@ def opensearch() -> Path:
         if not compiler.exists():
             raise EngineError(f"{compiler} is missing: OpenSearch's launcher needs a development kit (-jdk-), not only a runtime (-jre-)")
         _maven("opensearch", into)
+        source = HERE / "java" / "SearchNode.java"
         _run(
-            [str(compiler), "-nowarn", "-proc:none", "-d", str(into / "classes"), "-cp", f"{into}/*", str(HERE / "java" / "SearchNode.java")],
+            [str(compiler), "-nowarn", "-proc:none", "-d", str(into / "classes"), "-cp", f"{into}/*", str(source)],
             "the launcher of OpenSearch",
         )
 
-    source = (HERE / "java" / "SearchNode.java").stat()
-    return _made(f"opensearch-{OPENSEARCH_VERSION}-{source.st_size}", make)
+    launcher = hashlib.sha256((HERE / "java" / "SearchNode.java").read_bytes()).hexdigest()[:8]
+    return _made(f"opensearch-{OPENSEARCH_VERSION}-{launcher}", make)
 
 
 def postgres() -> Path:

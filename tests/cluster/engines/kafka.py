@@ -86,7 +86,8 @@ class Kafka:
         formats = [
             subprocess.Popen(
                 [
-                    *self._java, "kafka.tools.StorageTool", "format", "--cluster-id", self.id, "--config", str(node.folder / "server.properties"),
+                    *self._java, "kafka.tools.StorageTool", "format", "--cluster-id", self.id,
+                    "--config", str(node.folder / "server.properties"),
                 ],
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
             )

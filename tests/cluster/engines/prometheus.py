@@ -44,8 +44,8 @@ class Prometheus:
         self.process = Process(
             "prometheus",
             [
-                str(downloads.prometheus() / "prometheus"), f"--config.file={folder / 'prometheus.yml'}", f"--storage.tsdb.path={self.data}",
-                f"--web.listen-address=127.0.0.1:{self.port}", "--log.level=warn",
+                str(downloads.prometheus() / "prometheus"), f"--config.file={folder / 'prometheus.yml'}",
+                f"--storage.tsdb.path={self.data}", f"--web.listen-address=127.0.0.1:{self.port}", "--log.level=warn",
             ],
             folder, ports=[self.port],
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import hashlib
 import hmac
 import secrets
@@ -19,7 +19,7 @@ REGION = "us-east-1"
 
 def request(method: str, endpoint: str, path: str, access_key: str, secret_key: str) -> int:
     """Send one signed request without content (AWS Signature Version 4); answers the status."""
-    now = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
+    now = dt.datetime.now(dt.UTC).strftime("%Y%m%dT%H%M%SZ")
     host = endpoint.removeprefix("http://")
     empty = hashlib.sha256(b"").hexdigest()
     headers = {"host": host, "x-amz-content-sha256": empty, "x-amz-date": now}
