@@ -125,8 +125,33 @@ ENGAGEMENT_ACTIONS: Final = _counters(
 )
 ACTIVE_PEOPLE: Final = _gauges(
     "watercooler_active_people",
-    "People who did anything in the last day or the last seven days.",
+    "People who did anything in the last day or the last seven days; the same at each replica, so max().",
     window=("day", "week"),
+)
+VISITING_PEOPLE: Final = _gauges(
+    "watercooler_visiting_people",
+    "People who opened the network, or whose access token did, in the last day or the last seven days; the same at each replica, so max().",
+    window=("day", "week"),
+)
+RECENT_POSTS: Final = _gauges(
+    "watercooler_recent_posts",
+    "Posts that began a thread one to eight days ago, by whether somebody else has answered; the same at each replica, so max().",
+    answer=("answered", "waiting"),
+)
+RECENT_CONVERSATIONS: Final = _gauges(
+    "watercooler_recent_conversations",
+    "Threads with two writers or more and an answer within seven days, by whether their writers' departments differ; max() over replicas.",
+    departments=("several", "one", "unknown"),
+)
+RECENT_ANNOUNCEMENTS: Final = _gauge(
+    "watercooler_recent_announcements",
+    "Posts of the last 28 days by communications or leaders to everyone or to a group of the directory; max() over replicas.",
+)
+ANNOUNCEMENT_PEOPLE: Final = _gauges(
+    "watercooler_announcement_people",
+    "Summed over these announcements: for how many people each is, how many of them showed that they read it (confirmed, reacted or "
+    "answered), and how many confirmed; max() over replicas.",
+    sign=("audience", "reached", "confirmed"),
 )
 POSTS: Final = _counter("watercooler_posts_total", "Posts published, replies not counted.")
 REPLIES: Final = _counter("watercooler_replies_total", "Replies published.")
@@ -206,6 +231,20 @@ RPC_SERVER_DURATION: Final = _histograms(
     service=OPEN,
     method=OPEN,
     code=OPEN,
+)
+RPC_CLIENT_DURATION: Final = _histograms(
+    "rpc_client_duration_seconds",
+    "Time until a call to another process was answered, further tries included; code is the gRPC status name.",
+    _DURATION_BUCKETS,
+    service=OPEN,
+    method=OPEN,
+    code=OPEN,
+)
+RPC_CLIENT_RETRIES: Final = _counters("rpc_client_retries_total", "Further tries of calls that found no service.", service=OPEN, method=OPEN)
+CERTIFICATE_EXPIRY: Final = _gauges(
+    "watercooler_certificate_expiry_seconds",
+    "Time until the first certificate of a file ends: own is what this process shows, authority what it checks others by.",
+    certificate=OPEN,
 )
 
 ProcessCollector(registry=REGISTRY)

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 from google.protobuf.message import Message
 
@@ -15,9 +16,11 @@ from watercooler.identity.v1.events_pb2 import PersonErased
 
 from .commands import EraseAuthor
 from .deciders import author
-from .queries import activity, files
+from .queries import activity, engagement, files
 
 GAUGE_SECONDS = 60.0
+# The pause after measuring is at least so many times as long as the measuring took.
+BUSY_SHARE = 20
 
 _log = logs.get_logger(__name__)
 
@@ -74,14 +77,50 @@ async def _discard(context: Context, blob_ids: set[str]) -> None:
             _log.exception("a file that nothing shows any more is not deleted", blob_id=blob_id)
 
 
-async def gauge_activity(context: Context) -> None:
-    """Keep the gauges of active people current, once a minute."""
-    while True:
-        try:
-            now = micros(context.now())
-            async with context.database.snapshot() as tx:
-                metrics.ACTIVE_PEOPLE.labels(window="day").set(await activity.active_people(tx, now, 1))
-                metrics.ACTIVE_PEOPLE.labels(window="week").set(await activity.active_people(tx, now, 7))
-        except Exception:
-            _log.exception("active people could not be counted; the next minute tries again")
-        await asyncio.sleep(GAUGE_SECONDS)
+async def gauge_engagement(context: Context) -> None:
+    """Keep the gauges of engagement current, once a minute, and never for more than a twentieth of the time.
+
+    Who stops, or is no longer the one that measures, shows 0 instead of what was: the rules take the largest of all replicas.
+    """
+    try:
+        while True:
+            began = time.monotonic()
+            try:
+                await _measure(context)
+            except Exception:
+                _log.exception("engagement could not be measured; the next minute tries again")
+            await asyncio.sleep(max(GAUGE_SECONDS, BUSY_SHARE * (time.monotonic() - began)))
+    finally:
+        for gauge in _GAUGES:
+            gauge.set(0)
+
+
+async def _measure(context: Context) -> None:
+    now = micros(context.now())
+    async with context.database.snapshot() as tx:
+        metrics.ACTIVE_PEOPLE.labels(window="day").set(await activity.active_people(tx, now, 1))
+        metrics.ACTIVE_PEOPLE.labels(window="week").set(await activity.active_people(tx, now, 7))
+    async with context.database.snapshot() as tx:
+        answered, waiting = await engagement.answers(tx, now)
+    metrics.RECENT_POSTS.labels(answer="answered").set(answered)
+    metrics.RECENT_POSTS.labels(answer="waiting").set(waiting)
+    async with context.database.snapshot() as tx:
+        several, one, unknown = await engagement.conversations(tx, now)
+    metrics.RECENT_CONVERSATIONS.labels(departments="several").set(several)
+    metrics.RECENT_CONVERSATIONS.labels(departments="one").set(one)
+    metrics.RECENT_CONVERSATIONS.labels(departments="unknown").set(unknown)
+    async with context.database.snapshot() as tx:
+        announced = await engagement.announced(tx, now)
+    metrics.RECENT_ANNOUNCEMENTS.set(announced.announcements)
+    metrics.ANNOUNCEMENT_PEOPLE.labels(sign="audience").set(announced.audience)
+    metrics.ANNOUNCEMENT_PEOPLE.labels(sign="reached").set(announced.reached)
+    metrics.ANNOUNCEMENT_PEOPLE.labels(sign="confirmed").set(announced.confirmed)
+
+
+_GAUGES = (
+    *(metrics.ACTIVE_PEOPLE.labels(window=window) for window in ("day", "week")),
+    *(metrics.RECENT_POSTS.labels(answer=answer) for answer in ("answered", "waiting")),
+    *(metrics.RECENT_CONVERSATIONS.labels(departments=departments) for departments in ("several", "one", "unknown")),
+    metrics.RECENT_ANNOUNCEMENTS,
+    *(metrics.ANNOUNCEMENT_PEOPLE.labels(sign=sign) for sign in ("audience", "reached", "confirmed")),
+)

@@ -69,6 +69,8 @@ CREATE TABLE IF NOT EXISTS responses (
     PRIMARY KEY (person_id, post_id)
 );
 CREATE INDEX IF NOT EXISTS responses_by_save ON responses (person_id, save_position);
+-- Few posts are confirmed at all, so this stays small.
+CREATE INDEX IF NOT EXISTS responses_confirmed ON responses (post_id, person_id) WHERE confirmed = 1;
 
 -- ... and one row a reaction for everybody's.
 CREATE TABLE IF NOT EXISTS reactions (
@@ -155,6 +157,14 @@ CREATE TABLE IF NOT EXISTS join_requests (
     PRIMARY KEY (community_id, person_id)
 );
 CREATE INDEX IF NOT EXISTS join_requests_by_position ON join_requests (community_id, position);
+
+-- feed.standings: a person's department, and whether what they write to many is an announcement (communications, leaders). Counted, never shown.
+CREATE TABLE IF NOT EXISTS standings (
+    person_id  TEXT PRIMARY KEY,
+    department TEXT NOT NULL,
+    announces  INTEGER NOT NULL
+);
+CREATE INDEX IF NOT EXISTS standings_announcing ON standings (person_id) WHERE announces > 0;
 
 -- feed.timelines: docs/decisions/0001-timelines.md says why. A source is `person:<id>`, `community:<id>`, `tag:<tag>`, `named:<id>` or `company`.
 CREATE TABLE IF NOT EXISTS source_entries (

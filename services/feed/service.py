@@ -8,8 +8,8 @@ from watercooler.feed.v1.feed_service_pb2_grpc import add_FeedServiceServicer_to
 
 from .api import FeedApi
 from .deciders import author, community, follow, inbox, membership, post, response
-from .projections import Activity, Communities, FollowLists, Groups, Notifications, People, Posts, Responses, Timelines
-from .reactors import Clearing, Erasing, gauge_activity
+from .projections import Activity, Communities, FollowLists, Groups, Notifications, People, Posts, Responses, Standings, Timelines
+from .reactors import Clearing, Erasing, gauge_engagement
 
 
 def assemble(context: Context) -> Assembly:
@@ -17,7 +17,7 @@ def assemble(context: Context) -> Assembly:
     return Assembly(
         servicers=((add_FeedServiceServicer_to_server, FeedApi(context)),),
         reactors=(("identity", Erasing(context)), ("feed", Clearing(context))),
-        tasks=(lambda: gauge_activity(context),),
+        tasks=(lambda: gauge_engagement(context),),
     )
 
 
@@ -30,7 +30,7 @@ SERVICE = Service(
         "author": author,
     },
     projections=(Posts(), Responses(), FollowLists(), Communities(), Timelines(), Notifications(), Activity()),
-    subscribed=(Follows("identity", People()), Follows("identity", Groups())),
+    subscribed=(Follows("identity", People()), Follows("identity", Groups()), Follows("identity", Standings())),
     follows=("identity",),
     assemble=assemble,
 )

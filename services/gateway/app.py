@@ -28,6 +28,7 @@ from .parties import Clients
 from .problems import Refusal, refusal_of
 from .ratelimit import Limits
 from .sessions import Sessions
+from .visits import Visits
 
 
 def create_gateway(context: Context) -> Gateway:
@@ -41,7 +42,10 @@ def create_gateway(context: Context) -> Gateway:
     sessions = Sessions(context.database, context.settings)
     accounts = Accounts(clients, context.tokens)
     live = Live(clients, context.tokens, context.log("feed"))
-    return Gateway(context, clients, sessions, accounts, Csrf(signing_key(context.settings)), live, Limits.of(context.settings))
+    return Gateway(
+        context, clients, sessions, accounts, Csrf(signing_key(context.settings)), live, Limits.of(context.settings),
+        Visits(context.database),
+    )
 
 
 async def check_form(request: AnyRequest) -> None:

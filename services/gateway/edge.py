@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from libs.eventstore.model import micros
 from libs.rpc import auth
 from libs.telemetry import metrics, traces
 from libs.text.ids import new_id
@@ -145,6 +146,8 @@ class Edge:
             raise Refusal(401, failed, headers={"www-authenticate": 'Bearer realm="watercooler", error="invalid_token"'})
         if found is None:
             self._visit(asked, extra)
+        else:
+            self.gateway.visits.note(found.person_id, micros(self.gateway.context.now()))
         self._check_scope(path, asked, found)
         if asked.is_write:
             receive, body = await self._take_body(scope, receive, headers)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .live import Live
     from .ratelimit import Limits
     from .sessions import Sessions
+    from .visits import Visits
 
 AnyRequest = Request[Any, Any, Any]
 
@@ -49,6 +50,7 @@ class Gateway:
     csrf: Csrf
     live: Live
     limits: Limits
+    visits: Visits
     site: Site = field(default_factory=Site)
 
     @property

@@ -25,3 +25,4 @@ class LeaversSignedOut:
         if isinstance(data, events.PersonErased):
             # What anybody was answered may show the person; the services still know the requests, so none is done twice.
             await queries.delete_answers(tx, event.record_micros)
+            await queries.delete_visits_of(tx, data.person_id)

@@ -1,6 +1,7 @@
 """Every statement on the gateway's tables: sessions, and the answers to requests that may be repeated."""
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -166,6 +167,30 @@ async def drop_answer(tx: Transaction, request_key: str) -> None:
 async def delete_answers(tx: Transaction, created_until: int) -> None:
     """Forget what anybody was answered to requests that came until a time; those still being answered stay."""
     await tx.execute("DELETE FROM answered_requests WHERE status <> 0 AND create_time <= :created_until", created_until=created_until)
+
+
+async def add_visits(tx: Transaction, visits: Sequence[tuple[int, str]]) -> None:
+    """Note on which days (since 1970, UTC) which people were here."""
+    await tx.execute_many(
+        "INSERT INTO visits (day, person_id) VALUES (:day, :person_id) ON CONFLICT (day, person_id) DO NOTHING",
+        [{"day": day, "person_id": person_id} for day, person_id in visits],
+    )
+
+
+async def count_visitors(tx: Transaction, since_day: int) -> int:
+    """How many people were here on that day or later."""
+    row = await tx.fetch_one("SELECT COUNT(DISTINCT person_id) AS people FROM visits WHERE day >= :since", since=since_day)
+    return int(row["people"]) if row is not None else 0
+
+
+async def delete_visits(tx: Transaction, until_day: int) -> None:
+    """Forget the visits of that day and before."""
+    await tx.execute("DELETE FROM visits WHERE day <= :until", until=until_day)
+
+
+async def delete_visits_of(tx: Transaction, person_id: str) -> None:
+    """Forget on which days a person was here."""
+    await tx.execute("DELETE FROM visits WHERE person_id = :person_id", person_id=person_id)
 
 
 async def add_thumbnail(tx: Transaction, blob_id: str, thumbnail_id: str, now: int) -> None:

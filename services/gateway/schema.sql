@@ -12,6 +12,15 @@ CREATE TABLE IF NOT EXISTS sessions (
 CREATE INDEX IF NOT EXISTS sessions_person ON sessions (person_id, session_id);
 CREATE INDEX IF NOT EXISTS sessions_expire ON sessions (expire_time);
 
+-- Who opened the network on which day, of the last eight days: counted, never shown. No read model, since it follows from no event.
+CREATE TABLE IF NOT EXISTS visits (
+    -- Days since 1970, UTC.
+    day       INTEGER NOT NULL,
+    person_id TEXT NOT NULL,
+    PRIMARY KEY (day, person_id)
+);
+CREATE INDEX IF NOT EXISTS visits_person ON visits (person_id);
+
 -- What a request with an Idempotency-Key was answered; status 0 while it is being answered.
 CREATE TABLE IF NOT EXISTS answered_requests (
     request_key TEXT PRIMARY KEY,

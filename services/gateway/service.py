@@ -18,6 +18,7 @@ from .files import sweep_thumbnails
 from .following import FromNow
 from .idempotency import KEEP
 from .projections import LeaversSignedOut
+from .visits import gauge_visits
 
 TIDY_EVERY: Final = timedelta(minutes=10)
 # So long after an erasure the services have deleted the pictures whose small forms go with them.
@@ -72,7 +73,7 @@ def assemble(context: Context) -> Assembly:
             ("identity", FromNow("gateway.accounts", _ACCOUNT_EVENTS, account_changed)),
             ("feed", gateway.live.consumer),
         ),
-        tasks=(tidy, gateway.live.tend, gateway.live.flush_forever),
+        tasks=(tidy, gateway.live.tend, gateway.live.flush_forever, lambda: gauge_visits(context)),
         app=create_app(gateway),
     )
 

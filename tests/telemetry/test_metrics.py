@@ -15,9 +15,14 @@ from prometheus_client.parser import text_string_to_metric_families as read_text
 from libs.telemetry import metrics
 
 ROOT = Path(__file__).resolve().parents[2]
-TECHNICAL = {"http_server_request_duration_seconds", "rpc_server_duration_seconds"}
+TECHNICAL = {
+    "http_server_request_duration_seconds", "rpc_server_duration_seconds", "rpc_client_duration_seconds", "rpc_client_retries_total",
+}
 # What a name may end in: a base unit, a count of a named thing, or _total for what only rises.
-ENDINGS = ("_total", "_seconds", "_bytes", "_events", "_people", "_streams", "_connections", "_batch_size")
+ENDINGS = (
+    "_total", "_seconds", "_bytes", "_events", "_people", "_streams", "_connections", "_batch_size", "_posts", "_conversations",
+    "_announcements",
+)
 PERSONAL = re.compile(r"person|user|actor|author|email|handle|name$|(^|_)id$|address|session|token|path|url|query")
 
 

@@ -6,6 +6,7 @@ from .notifications import Notifications
 from .people import Groups, People
 from .posts import Posts
 from .responses import Responses
+from .standings import Standings
 from .timelines import Timelines
 
-__all__ = ["Activity", "Communities", "FollowLists", "Groups", "Notifications", "People", "Posts", "Responses", "Timelines"]
+__all__ = ["Activity", "Communities", "FollowLists", "Groups", "Notifications", "People", "Posts", "Responses", "Standings", "Timelines"]
