@@ -31,6 +31,11 @@ async def backup(services: Sequence[Service], settings: Settings, target: Path, 
         BackupError: there is nothing to copy, or the target exists.
     """
     data = settings.data
+    if settings.database_url:
+        raise BackupError(
+            "the databases are on a PostgreSQL server: back them up there (pg_dump, or base backups with the write-ahead log), those that "
+            "follow before those they follow, and with them the bucket and the keys; docs/operations.md says in which order"
+        )
     if not (data / MARK).exists():
         raise BackupError(f"{data} holds no network to back up")
     if target.exists():

@@ -15,8 +15,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from libs.db.database import DatabaseError, UnusableDatabase
-from libs.db.sqlite import SqliteDatabase
+from libs.db.database import Database, DatabaseError, UnusableDatabase
 from libs.eventstore.codec import UnknownEventType
 from libs.eventstore.model import Rejected
 from libs.eventstore.store import SCHEMA
@@ -28,6 +27,7 @@ from libs.telemetry import logs
 
 from . import backup as backups
 from .embedded import MARK, AlreadyRunning, Embedded, running_address, spare_collector
+from .engines import Engines
 from .service import Service
 from .settings import Settings, SettingsError, load
 from .verify import verify as verify_network
@@ -79,7 +79,7 @@ class App:
         Raises:
             click.ClickException: there is none.
         """
-        if not (self.settings.data / MARK).exists():
+        if not self.settings.database_url and not (self.settings.data / MARK).exists():
             raise click.ClickException(f"{self.settings.data} holds no network: name its data folder by --data or WATERCOOLER_DATA")
 
 
@@ -390,16 +390,15 @@ async def _verify(app: App) -> bool:
     return not findings
 
 
-async def _databases(app: App) -> AsyncIterator[SqliteDatabase]:
-    """The databases there are in the data folder, one after the other, without starting the services."""
+async def _databases(app: App) -> AsyncIterator[Database]:
+    """The databases there are, one after the other, without starting the services."""
     for service in app.services:
-        path = app.settings.data / f"{service.name}.db"
-        if path.exists():
-            database = SqliteDatabase(path)
+        if app.settings.database_url or (app.settings.data / f"{service.name}.db").exists():
+            engines = Engines(app.settings)
             try:
-                yield database
+                yield await engines.database(service.name)
             finally:
-                await database.close()
+                await engines.close()
 
 
 async def _parked_list(app: App) -> None:

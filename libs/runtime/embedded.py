@@ -1,4 +1,4 @@
-"""Every service in one process, on SQLite, without a server to install."""
+"""Every service in one process: by default on SQLite, without a server to install."""
 from __future__ import annotations
 
 import asyncio
@@ -33,8 +33,10 @@ from libs.subscriptions.consumers import Erasure, ErasureConsumer, ProjectionCon
 from libs.subscriptions.model import Consumer
 from libs.subscriptions.subscription import Subscription
 from libs.telemetry import logs
+from libs.text.ids import new_id
 
 from .engines import Engines
+from .leadership import LEASE_SECONDS, RENEW_SECONDS
 from .service import Assembly, Context, Service
 from .settings import Settings
 
@@ -43,6 +45,7 @@ MARK = "watercooler.json"
 LOCK = "serving.lock"
 LOCK_CHARACTERS_MAX = 4_096
 STOP_SECONDS = 20.0
+WORKER = "worker"
 REQUEST_POLL_SECONDS = 0.5
 
 _log = logs.get_logger(__name__)
@@ -72,6 +75,8 @@ class Embedded:
         self._databases: dict[str, Database] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._lock: IO[str] | None = None
+        self._holder = f"{socket.gethostname()}-{new_id()}"
+        self._leased: list[str] = []
         self.tokens: Tokens
         self.channel: Channel
 
@@ -91,7 +96,7 @@ class Embedded:
             blobs = self.engines.blobs()
             for service in self.services:
                 database = self._databases[service.name] = await self.engines.database(service.name)
-                await migrate.prepare(database, SCHEMA, SCHEMA_VERSION, service.name, service.schema, service.migrations)
+                await self._prepare(service, database)
                 self.stores[service.name] = EventStore(service.name, database, service.projections)
             for service in self.services:
                 context = self._context(service, blobs)
@@ -115,6 +120,38 @@ class Embedded:
             await self.stop()
             raise
 
+    async def _prepare(self, service: Service, database: Database) -> None:
+        """Bring the schema up to date where this process may: a command beside a cluster changes nothing there."""
+        kernel = (SCHEMA, SCHEMA_VERSION, service.name, service.schema, service.migrations)
+        if not self.engines.on_server:
+            await migrate.prepare(database, *kernel)
+            return
+        if self.follow == "all":
+            await migrate.prepare(database, *kernel)
+            await self._lead(service.name)
+        elif await migrate.missing(database, *kernel):
+            raise UnusableDatabase(f"the database of {service.name} is empty or of an older version: run `watercooler migrate` first")
+
+    async def _lead(self, name: str) -> None:
+        """Be the one worker of a service whose database others reach too, and stay it."""
+        database = await self.engines.postgres(name)
+        if not await database.lease(WORKER, self._holder, LEASE_SECONDS):
+            raise AlreadyRunning(
+                f"another process works on the database of {name}: stop it first; if it was killed, wait {LEASE_SECONDS:.0f} s"
+            )
+        self._leased.append(name)
+
+        async def renew() -> None:
+            while True:
+                await asyncio.sleep(RENEW_SECONDS)
+                try:
+                    if not await database.lease(WORKER, self._holder, LEASE_SECONDS):
+                        _log.error("another process works on this database too", service=name)
+                except Exception as error:
+                    _log.warning("lease not renewed", service=name, reason=repr(error))
+
+        self._go(f"{name} lease", renew)
+
     async def stop(self) -> None:
         """Finish what is under way and release everything, within 20 seconds."""
         for task in self._tasks:
@@ -130,6 +167,12 @@ class Embedded:
                     _log.exception("service did not close cleanly", service=name)
         for store in self.stores.values():
             await store.close()
+        for name in self._leased:
+            try:
+                await (await self.engines.postgres(name)).release(WORKER, self._holder)
+            except Exception as error:  # it runs out by itself
+                _log.warning("lease not given back", service=name, reason=repr(error))
+        self._leased.clear()
         await self.engines.close()
         self._databases.clear()
         if self._lock is not None:
@@ -270,6 +313,9 @@ class Embedded:
     def _claim(self, data: Path) -> None:
         try:
             data.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if self.engines.on_server:  # what the folder holds then is no network
+                self._lock_folder(data)
+                return
             mark = data / MARK
             if not mark.exists():
                 if any(data.glob("*.db")):
@@ -285,6 +331,9 @@ class Embedded:
             raise UnusableDatabase(f"the data folder {data} cannot be used: {error.strerror or error}") from error
         if found > FORMAT:
             raise UnusableDatabase(f"{data} was written by a newer version (format {found}, this one knows {FORMAT}): start that version")
+        self._lock_folder(data)
+
+    def _lock_folder(self, data: Path) -> None:
         if self.follow == "all":
             self._lock = open(data / LOCK, "a")  # noqa: SIM115 - held as long as the process serves
             try:

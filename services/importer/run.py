@@ -92,7 +92,7 @@ class Run:
         channel: Any = self.network.channel
         self.identity, self.feed = IdentityServiceStub(channel), FeedServiceStub(channel)
         # A dry run prepares photos too, to learn their ids, and keeps them nowhere.
-        self.blobs = BlobStore.memory() if self.dry_run else BlobStore.local(self.network.settings.data / "blobs")
+        self.blobs = BlobStore.memory() if self.dry_run else self.network.engines.blobs()
         self.lookups = {name: dict(self._table(lookup)) for name, lookup in self.mapping.lookups.items()}
 
     @property
