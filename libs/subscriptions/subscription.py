@@ -35,6 +35,8 @@ class Subscription:
         self._saved = -1
         self._parked: set[str] = set()
         self._moved = asyncio.Condition()
+        self._waker: asyncio.Event | None = None
+        self._ending = False
         self._lag = metrics.SUBSCRIPTION_LAG.labels(subscription=consumer.name)
         self._parked_gauge = metrics.PARKED_STREAMS.labels(subscription=consumer.name)
 
@@ -50,13 +52,14 @@ class Subscription:
         self._parked_gauge.set(len(self._parked))
 
     async def run(self, waker: asyncio.Event) -> None:
-        """Follow until cancelled; `waker` is set when the log has grown, and polling stands behind it.
+        """Follow until cancelled, or told to `finish`; `waker` is set when the log has grown, and polling stands behind it.
 
         What no event is to blame for (a full disk, a neighbour that does not answer) is waited out, in pauses that grow to 5 s. It is
         logged once, and once when it is over.
         """
         pause, told = POLL_SECONDS, ""
-        while True:
+        self._waker = waker
+        while not self._ending:
             waker.clear()
             try:
                 moved = await self.step()
@@ -74,12 +77,18 @@ class Subscription:
             if moved:
                 if self.consumer.linger_seconds and moved < self.batch:  # a full batch means that more waits: that is no time to gather
                     await asyncio.sleep(self.consumer.linger_seconds)
-            else:
+            elif not self._ending:
                 try:
                     async with asyncio.timeout(POLL_SECONDS):
                         await waker.wait()
                 except TimeoutError:
                     pass
+
+    def finish(self) -> None:
+        """Let `run` end by itself, after the batch that is under way."""
+        self._ending = True
+        if self._waker is not None:
+            self._waker.set()
 
     async def step(self) -> int:
         """Take the next batch; answers how many events it held, 0 at the end of the log."""
