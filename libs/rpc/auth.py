@@ -5,6 +5,7 @@ A token is a compact JWS (RFC 7515) with EdDSA over Ed25519 (RFC 8037): the gate
 """
 from __future__ import annotations
 
+import base64
 import json
 import os
 import time
@@ -14,20 +15,27 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet, OKPKey
+
+from libs.telemetry import logs
 
 K = TypeVar("K")
 V = TypeVar("V")
 
 TOKEN_SECONDS = 300
 REUSE_SECONDS = 60
+LOOK_SECONDS = 1.0
+TOKEN_CHARACTERS_MAX = 4_096
 CACHED_TOKENS = 20_000
 _ISSUER = "watercooler"
 _ALGORITHMS = ["Ed25519", "EdDSA"]
+_ENDINGS = (".jwk", ".pem")
+
+_log = logs.get_logger(__name__)
 
 
 class KeysUnusable(Exception):
@@ -68,56 +76,127 @@ class Caller:
 
 
 class Keys:
-    """The signing keys of a deployment, in one folder of private JSON Web Keys (RFC 7517), the newest signing."""
+    """The signing keys of a deployment: files in one folder, each an Ed25519 key as JSON Web Key (`.jwk`, RFC 7517) or PKCS 8 (`.pem`).
 
-    def __init__(self, folder: Path) -> None:
-        """Read the folder's keys, or make the first.
+    The last private key by name signs, and all of them count when a token is checked; a public key checks only. The key id of a PEM file
+    is its name without the ending. A change of the folder is seen within a second, and at once where a token names a key that is not
+    known yet. A mounted secret does: the folder is never written unless the first key is made there.
+    """
+
+    def __init__(self, folder: Path, make: bool = True) -> None:
+        """Read the folder's keys; where there is none, make the first, or refuse with `make=False`.
 
         Raises:
-            KeysUnusable: a file in the folder is no key.
+            KeysUnusable: a file in the folder is no key, or there is none that signs.
         """
         self._folder = folder
-        self._stamp = -1.0
+        self._stamp: object = None
+        self._looked = 0.0
+        self._told = ""
+        self._by_id: dict[str, OKPKey] = {}
         self._set = KeySet([])
         self._signing = ""
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if not any(folder.glob("*.jwk")):
-            key = OKPKey.generate_key("Ed25519", parameters={"kid": f"k{time.time_ns():x}", "use": "sig"})
-            path = folder / f"{key.kid}.jwk"
-            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(handle, "w") as file:
-                json.dump(key.as_dict(private=True), file)
-        self._load()
-
-    def _load(self) -> None:
-        stamp = self._folder.stat().st_mtime
-        if stamp == self._stamp:
-            return
-        keys = [_read(path) for path in sorted(self._folder.glob("*.jwk"))]
-        self._set = KeySet(list(keys))
-        self._signing = keys[-1].kid or ""
-        self._stamp = stamp
+        try:
+            if make:
+                folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+                if not self._files():
+                    key = OKPKey.generate_key("Ed25519", parameters={"kid": f"k{time.time_ns():x}", "use": "sig"})
+                    path = folder / f"{key.kid}.jwk"
+                    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+                    with os.fdopen(handle, "w") as file:
+                        json.dump(key.as_dict(private=True), file)
+            self._take(self._files(), damaged=None)
+        except OSError as error:
+            raise KeysUnusable(f"the folder of keys {folder} cannot be read: {error.strerror or error}") from error
+        if not self._signing:
+            raise KeysUnusable(
+                f"the folder of keys {folder} holds no key that signs: put a private Ed25519 key there, as a .pem or a .jwk file"
+            )
 
     @property
     def signing(self) -> OKPKey:
-        """The key that signs now."""
-        self._load()
-        key = self._set.get_by_kid(self._signing)
-        assert isinstance(key, OKPKey)
-        return key
+        """The key that signs now.
+
+        Raises:
+            KeysUnusable: every key that signs was removed.
+        """
+        self._look()
+        if not self._signing:
+            raise KeysUnusable(f"the folder of keys {self._folder} holds no key that signs any more: put one there")
+        return self._by_id[self._signing]
 
     @property
     def checking(self) -> KeySet:
         """Every key whose signatures count."""
-        self._load()
+        self._look()
         return self._set
+
+    def counts(self, key_id: str) -> bool:
+        """Whether signatures of this key count; one that is not known is looked for at once."""
+        self._look()
+        if key_id not in self._by_id:
+            self._look(at_once=True)
+        return key_id in self._by_id
+
+    def _look(self, *, at_once: bool = False) -> None:
+        now = time.monotonic()
+        if now - self._looked < LOOK_SECONDS and not at_once:
+            return
+        self._looked = now
+        damaged: list[str] = []
+        try:
+            files = self._files()
+            if tuple(files.items()) != self._stamp:
+                self._take(files, damaged)
+        except OSError as error:  # the folder is not to be seen for a moment: what was known goes on
+            damaged.append(f"{self._folder}: {error.strerror or error}")
+        told = "; ".join(damaged)
+        if told and told != self._told:
+            _log.error("signing keys cannot be read", reason=told)
+        self._told = told
+
+    def _files(self) -> dict[Path, tuple[int, ...]]:
+        """The key files by name, with what tells one content from another: of what links lead to, since a mounted secret swaps that."""
+        found: dict[Path, tuple[int, ...]] = {}
+        for path in sorted(self._folder.iterdir(), key=lambda each: each.name):
+            if path.suffix in _ENDINGS and not path.name.startswith("."):
+                state = path.stat()
+                found[path] = (state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
+        return found
+
+    def _take(self, files: dict[Path, tuple[int, ...]], damaged: list[str] | None) -> None:
+        """Read the files; the first that is no key is raised, or all of them are noted in `damaged` and left out."""
+        by_id: dict[str, OKPKey] = {}
+        signing = ""
+        for path in files:
+            try:
+                key = _read(path)
+            except KeysUnusable as error:
+                if damaged is None:
+                    raise
+                damaged.append(str(error))
+                continue
+            by_id[key.kid or ""] = key
+            if key.is_private:
+                signing = key.kid or ""
+        self._by_id, self._signing = by_id, signing
+        self._set = KeySet(list(by_id.values()))
+        # A damaged file may be one that is still being written: it is read again the next time.
+        self._stamp = None if damaged else tuple(files.items())
 
 
 def _read(path: Path) -> OKPKey:
     try:
-        return OKPKey.import_key(json.loads(path.read_text()))
+        content = path.read_bytes()
+        if path.suffix == ".pem":
+            key = OKPKey.import_key(content, {"kid": path.stem, "use": "sig"})
+        else:
+            key = OKPKey.import_key({"kid": path.stem, **json.loads(content)})
+        if key.curve_name == "Ed25519":
+            return key
     except (ValueError, KeyError, TypeError, JoseError) as error:
         raise KeysUnusable(f"{path} is damaged: restore it from a backup, or remove it to sign with another key") from error
+    raise KeysUnusable(f"{path} is no Ed25519 key: make one by `openssl genpkey -algorithm ed25519`")
 
 
 class Tokens:
@@ -126,42 +205,52 @@ class Tokens:
     def __init__(self, keys: Keys) -> None:
         """Tokens under these keys."""
         self._keys = keys
-        self._signed: OrderedDict[Caller, tuple[float, str]] = OrderedDict()
-        self._checked: OrderedDict[str, tuple[float, Caller]] = OrderedDict()
+        self._signed: OrderedDict[Caller, _Signed] = OrderedDict()
+        self._checked: OrderedDict[str, _Checked] = OrderedDict()
 
     def sign(self, caller: Caller) -> str:
-        """A token for the caller, valid for at least four minutes."""
+        """A token for the caller, valid for at least four minutes.
+
+        Raises:
+            KeysUnusable: there is no key to sign with any more.
+        """
         now = time.time()
         held = self._signed.get(caller)
-        if held is not None and held[0] > now:
-            return held[1]
+        # By both clocks: one that is set back would make a token look fresh that other machines know to be past its time.
+        fresh = held is not None and held.fresh_until > time.monotonic() and held.expires - now > REUSE_SECONDS
+        if held is not None and fresh and self._keys.counts(held.key_id):
+            return held.token
+        expires = int(now) + TOKEN_SECONDS
         claims = {
-            "iss": _ISSUER, "sub": caller.actor_id, "iat": int(now), "exp": int(now) + TOKEN_SECONDS,
+            "iss": _ISSUER, "sub": caller.actor_id, "iat": int(now), "exp": expires,
             "roles": sorted(caller.roles), "scopes": sorted(caller.scopes),
         }
         key = self._keys.signing
         token = jwt.encode({"alg": "Ed25519", "kid": key.kid}, claims, key, algorithms=_ALGORITHMS)
-        _hold(self._signed, caller, (now + REUSE_SECONDS, token))
+        _hold(self._signed, caller, _Signed(time.monotonic() + REUSE_SECONDS, expires, key.kid or "", token))
         return token
 
     def check(self, token: str) -> Caller:
         """The caller of a token.
 
         Raises:
-            Unauthenticated: it is forged, malformed or past its time.
+            Unauthenticated: it is forged, malformed or past its time, or its key counts no longer.
         """
         now = time.time()
         held = self._checked.get(token)
-        if held is not None:
-            if held[0] > now:
-                return held[1]
+        if held is not None and self._keys.counts(held.key_id):
+            if held.expires > now:
+                return held.caller
             raise Unauthenticated("the token is past its time")
         try:
+            key_id = _key_id(token)
+            if not self._keys.counts(key_id):
+                raise Unauthenticated("the token is not valid")
             claims = jwt.decode(token, self._keys.checking, algorithms=_ALGORITHMS).claims
             subject, expires = str(claims["sub"]), float(claims["exp"])
             roles, scopes = frozenset(map(str, claims["roles"])), frozenset(map(str, claims["scopes"]))
             issuer = claims["iss"]
-        except (JoseError, ValueError, KeyError, TypeError) as error:
+        except (JoseError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise Unauthenticated("the token is not valid") from error
         if issuer != _ISSUER or expires <= now:
             raise Unauthenticated("the token is past its time")
@@ -169,8 +258,31 @@ class Tokens:
             caller = Caller(service=subject.removeprefix("service:"), roles=roles, scopes=scopes)
         else:
             caller = Caller(person_id=subject, roles=roles, scopes=scopes)
-        _hold(self._checked, token, (expires, caller))
+        _hold(self._checked, token, _Checked(expires, key_id, caller))
         return caller
+
+
+class _Signed(NamedTuple):
+    fresh_until: float
+    expires: float
+    key_id: str
+    token: str
+
+
+class _Checked(NamedTuple):
+    expires: float
+    key_id: str
+    caller: Caller
+
+
+def _key_id(token: str) -> str:
+    if len(token) > TOKEN_CHARACTERS_MAX:
+        raise ValueError("too long for a token of ours")
+    header = token.partition(".")[0]
+    found = json.loads(base64.urlsafe_b64decode(header + "=" * (-len(header) % 4)))["kid"]
+    if not isinstance(found, str):
+        raise TypeError("a key id is a string")
+    return found
 
 
 def _hold(cache: OrderedDict[K, V], key: K, value: V) -> None:

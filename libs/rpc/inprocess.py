@@ -4,15 +4,20 @@ Messages are handed over as they are, so neither side may change one it was give
 """
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import grpc
 
 from libs.telemetry import traces
 
-from . import auth, errors
-from .server import DEADLINE_SECONDS, around
+from . import auth, deadlines, errors
+from .deadlines import DEADLINE_SECONDS
+from .server import Write, around, around_stream
+
+# Messages of a stream that wait for their reader; the servicer waits beyond.
+MESSAGES_WAITING = 16
 
 
 class Context:
@@ -46,7 +51,7 @@ class Registry:
         """An empty registry that checks callers by `tokens`."""
         self._tokens = tokens
         self.unary: dict[str, Callable[[Any, Any, str, str, float], Awaitable[Any]]] = {}
-        self.streaming: dict[str, Callable[[Any, Any], AsyncIterator[Any]]] = {}
+        self.streaming: dict[str, Callable[[Any, Any, str, str, float | None, Write], Awaitable[None]]] = {}
 
     def add_generic_rpc_handlers(self, handlers: Sequence[Any]) -> None:
         """Taken by `add_registered_method_handlers`."""
@@ -58,13 +63,13 @@ class Registry:
             if handler.unary_unary is not None:
                 self.unary[path] = around(path, handler.unary_unary, self._tokens)
             elif handler.unary_stream is not None:
-                self.streaming[path] = handler.unary_stream
+                self.streaming[path] = around_stream(path, handler.unary_stream, self._tokens)
             else:
                 raise TypeError(f"{path}: only unary requests are used between services")
 
-    def check(self, token: str) -> auth.Caller | None:
-        """The caller of a token, or None without one."""
-        return self._tokens.check(token) if token else None
+
+class _End(NamedTuple):
+    failure: Exception | None
 
 
 class Channel:
@@ -84,7 +89,8 @@ class Channel:
             handler = registry.unary.get(method)
             if handler is None:
                 raise errors.rpc_error(errors.Problem(grpc.StatusCode.UNAVAILABLE, f"{method} is not served here", retry_seconds=5))
-            return await handler(request, Context(metadata), auth.acting_token(), traces.current(), timeout or DEADLINE_SECONDS)
+            seconds = deadlines.within(DEADLINE_SECONDS if timeout is None else timeout)
+            return await handler(request, Context(metadata), auth.acting_token(), traces.current(), seconds)
 
         return call
 
@@ -94,13 +100,40 @@ class Channel:
         """A callable for one method that answers with a stream."""
         registry = self._registry
 
-        async def call(request: Any, *, timeout: float | None = None, metadata: Sequence[tuple[str, str]] = ()) -> AsyncIterator[Any]:
-            handler = registry.streaming.get(method)
-            if handler is None:
-                raise errors.rpc_error(errors.Problem(grpc.StatusCode.UNAVAILABLE, f"{method} is not served here", retry_seconds=5))
-            with auth.called_by(registry.check(auth.acting_token())):
-                async for message in handler(request, Context(metadata)):
+        async def answered(work: Callable[[Write], Awaitable[None]]) -> AsyncIterator[Any]:
+            queue: asyncio.Queue[Any] = asyncio.Queue(MESSAGES_WAITING)
+
+            async def serve() -> None:
+                failure: Exception | None = None
+                try:
+                    await work(queue.put)
+                except Exception as error:
+                    failure = error
+                await queue.put(_End(failure))
+
+            # A task of its own, for what the servicer keeps in context variables must not show between two messages here.
+            serving = asyncio.create_task(serve())
+            try:
+                while not isinstance(message := await queue.get(), _End):
                     yield message
+                if message.failure is not None:
+                    raise message.failure
+            finally:
+                serving.cancel()
+                await asyncio.gather(serving, return_exceptions=True)
+
+        def call(request: Any, *, timeout: float | None = None, metadata: Sequence[tuple[str, str]] = ()) -> AsyncIterator[Any]:
+            # Who acts and until when is who acts now, not when the first message is asked for.
+            token, traceparent = auth.acting_token(), traces.current()
+            seconds = deadlines.remaining() if timeout is None else deadlines.within(timeout)
+
+            async def work(write: Write) -> None:
+                handler = registry.streaming.get(method)
+                if handler is None:
+                    raise errors.rpc_error(errors.Problem(grpc.StatusCode.UNAVAILABLE, f"{method} is not served here", retry_seconds=5))
+                await handler(request, Context(metadata), token, traceparent, seconds, write)
+
+            return answered(work)
 
         return call
 
