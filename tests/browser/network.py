@@ -101,6 +101,17 @@ class Network:
         return next(each for each in known if each["role"] == role)
 
 
+def start_network(folder: Path, *, sample: bool = False) -> Network:
+    """A running network: one process, or one process a service where TEST_NETWORK=cluster."""
+    if os.environ.get("TEST_NETWORK") == "cluster":
+        from tests.cluster.network import ClusterNetwork
+
+        if sample:
+            raise ValueError("the sample organisation is loaded by `watercooler run` only")
+        return ClusterNetwork(folder)
+    return Network(folder, sample=sample)
+
+
 def sign_in(page: Page, address: str, email: str, password: str = PASSWORD) -> None:
     """Sign in through the page, and land at home."""
     page.goto(f"{address}/sign-in")

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
-from tests.browser.network import AXE, CHROMIUM, PASSWORD, Administrator, Network, findings, overflow, sign_in, watch
+from tests.browser.network import AXE, CHROMIUM, PASSWORD, Administrator, Network, findings, overflow, sign_in, start_network, watch
 
 CHROMIUM_PATH = shutil.which("chromium") or shutil.which("google-chrome")
 BUILT = (Path(AXE).parents[2] / "dist" / "manifest.json").exists() and AXE.exists()
@@ -62,7 +62,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[World]:
-    network = Network(tmp_path_factory.mktemp("network"))
+    network = start_network(tmp_path_factory.mktemp("network"))
     try:
         admin = Administrator(network)
         people = {
@@ -118,7 +118,7 @@ def write(page: Page, text: str) -> None:
 
 
 def test_set_up_and_first_sign_in(tmp_path: Path, browser: Browser) -> None:
-    network = Network(tmp_path)
+    network = start_network(tmp_path)
     context = browser.new_context()
     context.set_default_timeout(PATIENCE_MS)
     try:

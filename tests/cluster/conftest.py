@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -12,11 +10,10 @@ import pytest
 
 from tests.cluster.engines.postgres import Databases
 from tests.cluster.engines.prometheus import Prometheus
-from tests.cluster.engines.shared import Engines
+from tests.cluster.engines.shared import Engines, running
 
 HERE = Path(__file__).resolve().parent
 FIXTURES = ("postgres", "kafka", "opensearch", "s3", "prometheus")
-ENGINES = pytest.StashKey[Engines]()
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -27,27 +24,13 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     for item in session.items:
         if HERE in item.path.parents:
             wanted |= dict.fromkeys(name for name in FIXTURES if name in getattr(item, "fixturenames", ()))
-    _of(session.config).prepare(*wanted)
-
-
-def _of(config: pytest.Config) -> Engines:
-    if ENGINES not in config.stash:
-        folder = Path(tempfile.mkdtemp(prefix="watercooler-engines-"))
-        engines = Engines(folder)
-        config.stash[ENGINES] = engines
-
-        def end() -> None:
-            engines.close()
-            shutil.rmtree(folder, ignore_errors=True)
-
-        config.add_cleanup(end)
-    return config.stash[ENGINES]
+    running().prepare(*wanted)
 
 
 @pytest.fixture(scope="session")
-def engines(pytestconfig: pytest.Config) -> Engines:
+def engines() -> Engines:
     """The engines of this test run."""
-    return _of(pytestconfig)
+    return running()
 
 
 @pytest.fixture(scope="session")

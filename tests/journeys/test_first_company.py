@@ -9,7 +9,7 @@ import subprocess
 import sys
 import urllib.request
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
@@ -74,6 +74,15 @@ class Company:
             return json.loads(answer.read())
 
 
+def new_company(folder: Path) -> Company:
+    """One process, or one process a service where TEST_NETWORK=cluster."""
+    if os.environ.get("TEST_NETWORK") == "cluster":
+        from tests.cluster.network import ClusterCompany
+
+        return cast(Company, ClusterCompany(folder))
+    return Company(folder)
+
+
 def accept(page: Page, company: Company, token: str, person: dict[str, Any]) -> None:
     """Take an invitation: choose a password by the link an administrator hands over."""
     link = company.api("POST", f"/people/{person['id']}/invitation", token)
@@ -89,7 +98,7 @@ def window(browser: Browser) -> Page:
 
 
 def test_a_companys_first_day(tmp_path: Path) -> None:
-    company = Company(tmp_path)
+    company = new_company(tmp_path)
     company.start()
     try:
         with sync_playwright() as playwright:

@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, sync_playwright
 
 from libs.testing.world import shared_data
-from tests.browser.network import ASSETS, CHROMIUM, Administrator, Network, sign_in
+from tests.browser.network import ASSETS, CHROMIUM, Administrator, Network, sign_in, start_network
 
 CHROMIUM_PATH = shutil.which("chromium") or shutil.which("google-chrome")
 CI = os.environ.get("CI", "").lower() in ("1", "true")
@@ -105,7 +105,7 @@ def gathered(texts: list[str]) -> list[str]:
 
 @pytest.fixture(scope="module")
 def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
-    running = Network(tmp_path_factory.mktemp("scripts"))
+    running = start_network(tmp_path_factory.mktemp("scripts"))
     try:
         yield running
     finally:

@@ -68,7 +68,7 @@ class Process:
         self, name: str, command: Sequence[str], folder: Path, *, ports: Sequence[int] = (), environment: Mapping[str, str] | None = None,
         stop_signal: int = signal.SIGTERM, working: Path | None = None,
     ) -> None:
-        """Nothing runs before `launch`. `ports` are those it will listen at; it works in `folder`, which takes its output, or in `working`."""
+        """Nothing runs before `launch`. It will listen at `ports`; it works in `folder`, which takes its output, or in `working`."""
         self.name = name
         self.command = list(command)
         self.folder = folder

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
+import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -104,3 +107,21 @@ class Engines:
         """Stop what was started here, by process id."""
         while self._started:
             self._started.popitem()[1].stop()
+
+
+_running: list[Engines] = []
+
+
+def running() -> Engines:
+    """The engines of this process, ended with it."""
+    if not _running:
+        folder = Path(tempfile.mkdtemp(prefix="watercooler-engines-"))
+        engines = Engines(folder)
+        _running.append(engines)
+
+        def end() -> None:
+            engines.close()
+            shutil.rmtree(folder, ignore_errors=True)
+
+        atexit.register(end)
+    return _running[0]
