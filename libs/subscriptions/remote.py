@@ -4,7 +4,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import aclosing
 from typing import Any
 
 import grpc
@@ -15,11 +14,18 @@ from libs.eventstore.codec import UnknownEventType, decode
 from libs.eventstore.model import InvalidArgument, Metadata, PermissionDenied, Recorded
 from libs.eventstore.store import EventStore
 from libs.rpc import auth, errors
-from libs.telemetry import logs
-from watercooler.events.v1.event_log_pb2 import GetHeadRequest, GetHeadResponse, ReadRequest, ReadResponse
+from watercooler.events.v1.event_log_pb2 import (
+    GetHeadRequest,
+    GetHeadResponse,
+    ReadBatchRequest,
+    ReadBatchResponse,
+    ReadRequest,
+    ReadResponse,
+)
 from watercooler.events.v1.event_log_pb2_grpc import EventLogServicer, EventLogStub
 
-BATCH = 200
+BATCH, BATCH_MAX = 200, 1_000
+BATCH_BYTES = 4 * 1024 * 1024
 LIVE_POLL_SECONDS = 1.0
 READ_SECONDS = 10.0
 
@@ -28,8 +34,6 @@ _PASSING = (
     grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.CANCELLED,
     grpc.StatusCode.ABORTED, grpc.StatusCode.INTERNAL,
 )
-
-_log = logs.get_logger(__name__)
 
 
 def to_response(event: Recorded) -> ReadResponse:
@@ -94,19 +98,33 @@ class EventLogApi(EventLogServicer):
         finally:
             self._store.dismiss(waker)
 
+    async def ReadBatch(self, request: ReadBatchRequest, context: Any) -> ReadBatchResponse:
+        """The next events past a position, as many as go well into one message."""
+        self._admit(request)
+        answer = ReadBatchResponse()
+        size = 0
+        for event in await self._store.tail(request.after_position, min(request.limit or BATCH, BATCH_MAX)):
+            told = to_response(event)
+            size += told.ByteSize()
+            if size > BATCH_BYTES and answer.events:
+                break
+            answer.events.append(told)
+        return answer
+
     async def GetHead(self, request: GetHeadRequest, context: Any) -> GetHeadResponse:
         """The position of the newest event."""
         self._admit(request)
         return GetHeadResponse(position=await self._store.head())
 
-    def _admit(self, request: ReadRequest | GetHeadRequest) -> None:
-        caller = auth.caller()
-        if not caller.is_administrator:
+    def _admit(self, request: ReadRequest | ReadBatchRequest | GetHeadRequest) -> None:
+        if not auth.caller().is_administrator:
             raise PermissionDenied(f"the log of {self._name} is for services and administrators: ask an administrator")
-        if isinstance(request, ReadRequest) and request.after_position < 0:
+        if isinstance(request, GetHeadRequest):
+            return
+        if request.after_position < 0:
             raise InvalidArgument("positions start at 1: read after 0 for all of them", "after_position")
-        if isinstance(request, ReadRequest) and request.limit < 0:
-            raise InvalidArgument("a limit is 1 or more; 0 reads on live", "limit")
+        if request.limit < 0:
+            raise InvalidArgument("a limit is 1 or more; 0 leaves it to the service", "limit")
 
 
 class RemoteLog:
@@ -122,19 +140,14 @@ class RemoteLog:
         self._token = token
 
     async def tail(self, after: int, limit: int) -> Sequence[Recorded]:
-        """The next events past a position."""
-        found: list[Recorded] = []
+        """The next events past a position; fewer than there are where they are large, and never none before the end."""
+        request = ReadBatchRequest(after_position=after, limit=limit)
         try:
             with auth.acting(self._token()):
-                answer = self._stub.Read(ReadRequest(after_position=after, limit=limit), timeout=READ_SECONDS)
-            async with aclosing(answer):
-                async for told in answer:
-                    found.append(to_recorded(told))
+                answer: ReadBatchResponse = await self._stub.ReadBatch(request, timeout=READ_SECONDS)
         except errors.RpcError as error:
-            if not found:
-                raise self._fault(error) from error
-            _log.info("log read in part", source=self.name, reason=error.details())
-        return found
+            raise self._fault(error) from error
+        return [to_recorded(told) for told in answer.events]
 
     async def head(self) -> int:
         """The position of the newest event; 0 when there is none."""

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%watercooler/events/v1/event_log.proto\x12\x15watercooler.events.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x10\n\x0eGetHeadRequest\"#\n\x0fGetHeadResponse\x12\x10\n\x08position\x18\x01 \x01(\x03\"4\n\x0bReadRequest\x12\x16\n\x0e\x61\x66ter_position\x18\x01 \x01(\x03\x12\r\n\x05limit\x18\x02 \x01(\x05\"\xff\x01\n\x0cReadResponse\x12\x10\n\x08position\x18\x01 \x01(\x03\x12\n\n\x02id\x18\x02 \x01(\t\x12\x0e\n\x06stream\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\x03\x12\x0c\n\x04type\x18\x05 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x06 \x01(\x0c\x12\x10\n\x08\x61\x63tor_id\x18\x07 \x01(\t\x12\x16\n\x0e\x63orrelation_id\x18\x08 \x01(\t\x12\x14\n\x0c\x63\x61usation_id\x18\t \x01(\t\x12\x13\n\x0btraceparent\x18\n \x01(\t\x12/\n\x0brecord_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x65rased\x18\x0c \x01(\x08\x32\xb7\x01\n\x08\x45ventLog\x12Q\n\x04Read\x12\".watercooler.events.v1.ReadRequest\x1a#.watercooler.events.v1.ReadResponse0\x01\x12X\n\x07GetHead\x12%.watercooler.events.v1.GetHeadRequest\x1a&.watercooler.events.v1.GetHeadResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%watercooler/events/v1/event_log.proto\x12\x15watercooler.events.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x10\n\x0eGetHeadRequest\"#\n\x0fGetHeadResponse\x12\x10\n\x08position\x18\x01 \x01(\x03\"4\n\x0bReadRequest\x12\x16\n\x0e\x61\x66ter_position\x18\x01 \x01(\x03\x12\r\n\x05limit\x18\x02 \x01(\x05\"9\n\x10ReadBatchRequest\x12\x16\n\x0e\x61\x66ter_position\x18\x01 \x01(\x03\x12\r\n\x05limit\x18\x02 \x01(\x05\"H\n\x11ReadBatchResponse\x12\x33\n\x06\x65vents\x18\x01 \x03(\x0b\x32#.watercooler.events.v1.ReadResponse\"\xff\x01\n\x0cReadResponse\x12\x10\n\x08position\x18\x01 \x01(\x03\x12\n\n\x02id\x18\x02 \x01(\t\x12\x0e\n\x06stream\x18\x03 \x01(\t\x12\x0f\n\x07version\x18\x04 \x01(\x03\x12\x0c\n\x04type\x18\x05 \x01(\t\x12\x0c\n\x04\x64\x61ta\x18\x06 \x01(\x0c\x12\x10\n\x08\x61\x63tor_id\x18\x07 \x01(\t\x12\x16\n\x0e\x63orrelation_id\x18\x08 \x01(\t\x12\x14\n\x0c\x63\x61usation_id\x18\t \x01(\t\x12\x13\n\x0btraceparent\x18\n \x01(\t\x12/\n\x0brecord_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x65rased\x18\x0c \x01(\x08\x32\x97\x02\n\x08\x45ventLog\x12Q\n\x04Read\x12\".watercooler.events.v1.ReadRequest\x1a#.watercooler.events.v1.ReadResponse0\x01\x12^\n\tReadBatch\x12\'.watercooler.events.v1.ReadBatchRequest\x1a(.watercooler.events.v1.ReadBatchResponse\x12X\n\x07GetHead\x12%.watercooler.events.v1.GetHeadRequest\x1a&.watercooler.events.v1.GetHeadResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,8 +38,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETHEADRESPONSE']._serialized_end=150
   _globals['_READREQUEST']._serialized_start=152
   _globals['_READREQUEST']._serialized_end=204
-  _globals['_READRESPONSE']._serialized_start=207
-  _globals['_READRESPONSE']._serialized_end=462
-  _globals['_EVENTLOG']._serialized_start=465
-  _globals['_EVENTLOG']._serialized_end=648
+  _globals['_READBATCHREQUEST']._serialized_start=206
+  _globals['_READBATCHREQUEST']._serialized_end=263
+  _globals['_READBATCHRESPONSE']._serialized_start=265
+  _globals['_READBATCHRESPONSE']._serialized_end=337
+  _globals['_READRESPONSE']._serialized_start=340
+  _globals['_READRESPONSE']._serialized_end=595
+  _globals['_EVENTLOG']._serialized_start=598
+  _globals['_EVENTLOG']._serialized_end=877
 # @@protoc_insertion_point(module_scope)

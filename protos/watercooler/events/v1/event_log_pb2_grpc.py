@@ -40,6 +40,11 @@ class EventLogStub:
                 request_serializer=watercooler_dot_events_dot_v1_dot_event__log__pb2.ReadRequest.SerializeToString,
                 response_deserializer=watercooler_dot_events_dot_v1_dot_event__log__pb2.ReadResponse.FromString,
                 _registered_method=True)
+        self.ReadBatch = channel.unary_unary(
+                '/watercooler.events.v1.EventLog/ReadBatch',
+                request_serializer=watercooler_dot_events_dot_v1_dot_event__log__pb2.ReadBatchRequest.SerializeToString,
+                response_deserializer=watercooler_dot_events_dot_v1_dot_event__log__pb2.ReadBatchResponse.FromString,
+                _registered_method=True)
         self.GetHead = channel.unary_unary(
                 '/watercooler.events.v1.EventLog/GetHead',
                 request_serializer=watercooler_dot_events_dot_v1_dot_event__log__pb2.GetHeadRequest.SerializeToString,
@@ -52,7 +57,15 @@ class EventLogServicer:
     """
 
     def Read(self, request, context):
-        """Missing associated documentation comment in .proto file."""
+        """Event by event, in order.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReadBatch(self, request, context):
+        """Many events in one answer, for those who have much to catch up: several times as fast as Read.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -71,6 +84,11 @@ def add_EventLogServicer_to_server(servicer, server):
                     servicer.Read,
                     request_deserializer=watercooler_dot_events_dot_v1_dot_event__log__pb2.ReadRequest.FromString,
                     response_serializer=watercooler_dot_events_dot_v1_dot_event__log__pb2.ReadResponse.SerializeToString,
+            ),
+            'ReadBatch': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReadBatch,
+                    request_deserializer=watercooler_dot_events_dot_v1_dot_event__log__pb2.ReadBatchRequest.FromString,
+                    response_serializer=watercooler_dot_events_dot_v1_dot_event__log__pb2.ReadBatchResponse.SerializeToString,
             ),
             'GetHead': grpc.unary_unary_rpc_method_handler(
                     servicer.GetHead,
@@ -106,6 +124,33 @@ class EventLog:
             '/watercooler.events.v1.EventLog/Read',
             watercooler_dot_events_dot_v1_dot_event__log__pb2.ReadRequest.SerializeToString,
             watercooler_dot_events_dot_v1_dot_event__log__pb2.ReadResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReadBatch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/watercooler.events.v1.EventLog/ReadBatch',
+            watercooler_dot_events_dot_v1_dot_event__log__pb2.ReadBatchRequest.SerializeToString,
+            watercooler_dot_events_dot_v1_dot_event__log__pb2.ReadBatchResponse.FromString,
             options,
             channel_credentials,
             insecure,
