@@ -1,7 +1,7 @@
 """The port to a relational database: the whole difference between engines is behind it."""
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
@@ -33,7 +33,23 @@ class StorageFull(DatabaseError):
 
 
 class DatabaseBusy(DatabaseError):
-    """Another process held the write lock for too long: try again."""
+    """It passes: another process held a lock for too long, or the server is away or has no connection to give. Try again."""
+
+
+class CommitUnknown(DatabaseBusy):
+    """The connection broke while a transaction was committing: it is stored whole or not at all, and only asking again will tell."""
+
+    def __init__(self) -> None:
+        """Say what to do about it."""
+        super().__init__("the connection to the database broke while this was being stored: try again, it is not done twice")
+
+
+class StatementTimeout(DatabaseError):
+    """One statement took longer than the server allows; nothing of its transaction is stored."""
+
+
+class UnstorableText(DatabaseError):
+    """A text holds what the engine cannot keep: the character NUL in PostgreSQL."""
 
 
 class UnusableDatabase(DatabaseError):
@@ -72,6 +88,10 @@ class Transaction(Reader, Protocol):
         """Exclude other holders of the named lock until the transaction ends."""
         ...
 
+    async def announce(self, name: str) -> None:
+        """Wake those who listen to this name in other processes, once the transaction is committed (see `Database.listen`)."""
+        ...
+
     def savepoint(self) -> AbstractAsyncContextManager[None]:
         """A part that can fail alone: an exception inside undoes that part and is raised on."""
         ...
@@ -102,6 +122,13 @@ class Database(Reader, Protocol):
 
     async def adopt(self, scratch: Database, tables: Sequence[str], tx: Transaction) -> None:
         """Inside `tx`, replace the contents of `tables` by those of a scratch database."""
+        ...
+
+    def listen(self, name: str, wake: Callable[[], None]) -> None:
+        """Call `wake` soon after transactions of other processes that announce this name, until the database is closed.
+
+        A hint that may be lost or come for nothing: whoever must not miss anything looks by himself every now and then.
+        """
         ...
 
     async def install(self, schema: str) -> None:

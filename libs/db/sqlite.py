@@ -5,7 +5,7 @@ import asyncio
 import os
 import sqlite3
 import tempfile
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
@@ -54,6 +54,9 @@ class _Connection:
 
     async def lock(self, name: str) -> None:
         """BEGIN IMMEDIATE already excludes every other writer."""
+
+    async def announce(self, name: str) -> None:
+        """Nobody to wake: one process serves a file, and what short commands write beside it is found by polling."""
 
     @asynccontextmanager
     async def savepoint(self) -> AsyncIterator[None]:
@@ -286,6 +289,9 @@ class SqliteDatabase:
     async def _notify(self) -> None:
         async with self._returned:
             self._returned.notify()
+
+    def listen(self, name: str, wake: Callable[[], None]) -> None:
+        """Nothing to hear: see `announce`."""
 
     async def install(self, schema: str) -> None:
         """Create what is missing of a schema."""

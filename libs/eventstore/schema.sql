@@ -61,6 +61,13 @@ CREATE TABLE IF NOT EXISTS rebuild_requests (
     problem      TEXT NOT NULL DEFAULT ''
 );
 
+-- Who does what only one process at a time may do, where several serve one database; times by the server's clock.
+CREATE TABLE IF NOT EXISTS leases (
+    name        TEXT PRIMARY KEY,
+    holder      TEXT NOT NULL,
+    expire_time BIGINT NOT NULL
+);
+
 CREATE TABLE IF NOT EXISTS schema_versions (
     part    TEXT PRIMARY KEY,
     version INTEGER NOT NULL

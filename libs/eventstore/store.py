@@ -20,6 +20,8 @@ from .personal import Ciphers, Keyring, Marks, marks
 SCHEMA = resources.files(__package__).joinpath("schema.sql").read_text("utf-8")
 SCHEMA_VERSION = 1
 APPENDS_PER_COMMIT = 256
+# What is announced at each append, for those who follow the log in other processes.
+APPENDED = "events"
 
 # What ends a whole transaction, whoever's statement met it; trying each append apart would only meet it again.
 _NOBODYS_FAULT = (StorageFull, DatabaseBusy)
@@ -64,6 +66,7 @@ class EventStore:
         self._batch_size = metrics.APPEND_BATCH_SIZE
         self._seconds = metrics.APPEND_SECONDS
         self._appended = metrics.EVENTS_APPENDED.labels(service=name)
+        database.listen(APPENDED, self._wake)
 
     async def append(self, stream: str, expected: int, events: Sequence[Message], meta: Metadata, request_key: str = "") -> int:
         """Append to a stream that is at version `expected`; answers the position of the last event once it is durable.
@@ -106,7 +109,7 @@ class EventStore:
         return (row["stream"], row["version"]) if row else None
 
     def waker(self) -> asyncio.Event:
-        """An event that is set at each commit of this process; give it back by `dismiss`."""
+        """An event that is set at each commit of this process, and soon after those of others; give it back by `dismiss`."""
         waker = asyncio.Event()
         self._wakers.add(waker)
         return waker
@@ -128,10 +131,13 @@ class EventStore:
                 await self._commit(batch)
                 self._seconds.observe(time.perf_counter() - started)
                 self._batch_size.observe(len(batch))
-                for waker in self._wakers:
-                    waker.set()
+                self._wake()
         finally:
             self._flusher = None
+
+    def _wake(self) -> None:
+        for waker in self._wakers:
+            waker.set()
 
     async def _commit(self, batch: list[_Append]) -> None:
         first: set[str] = set()
@@ -238,6 +244,7 @@ class EventStore:
         for event_recorded in recorded:
             for projection in self.projections(type(event_recorded.data)):
                 await projection.apply(event_recorded, tx)
+        await tx.announce(APPENDED)
         return positions
 
     def projections(self, event_type: type[Message]) -> tuple[Projection, ...]:
