@@ -48,6 +48,8 @@ class Context:
     caught_up: Callable[[], Awaitable[Mapping[str, int]]]
     """How many events each subscription of this process is behind; empty or all zero when ready."""
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    services: Sequence[Service] = ()
+    """The manifests of the whole network, for what documents it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

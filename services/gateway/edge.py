@@ -36,7 +36,7 @@ VISITOR_COOKIE = "watercooler_visitor"
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 # Answered without asking who asks: probes, metrics, and files that are the same for all.
-_OPEN = ("/healthz", "/readyz", "/metrics", "/assets/", "/favicon.ico", "/api/openapi.json")
+_OPEN = ("/healthz", "/readyz", "/metrics", "/assets/", "/favicon.ico", "/api/openapi.json", "/api/asyncapi.json")
 # These go on until the client leaves, so there is no answer to take the body off.
 _ENDLESS = ("/live", "/api/v1/events")
 _PATH_CHARACTERS = 2_000

@@ -114,6 +114,7 @@ async def test_every_answer_carries_the_security_headers(network: Network) -> No
         ("/live/register", 200),
         ("/admin/people", 200),
         ("/api/openapi.json", 200),
+        ("/api/asyncapi.json", 200),
         ("/metrics", 200),
     ):
         answer = await browser.client.get(path)

@@ -65,6 +65,7 @@ def document() -> dict[str, Any]:
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/"}],
+        "externalDocs": {"url": "/api/asyncapi.json", "description": "The events of the network, as an AsyncAPI 3 document."},
         "tags": [{"name": name, "description": text} for name, text in _TAGS.items()],
         "paths": paths,
         "components": {
