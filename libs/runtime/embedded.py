@@ -10,7 +10,6 @@ import json
 import os
 import signal
 import socket
-import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -37,6 +36,7 @@ from libs.text.ids import new_id
 
 from .engines import Engines
 from .leadership import LEASE_SECONDS, RENEW_SECONDS
+from .rebuilds import answer_requests
 from .service import Assembly, Context, Service
 from .settings import Settings
 
@@ -46,7 +46,6 @@ LOCK = "serving.lock"
 LOCK_CHARACTERS_MAX = 4_096
 STOP_SECONDS = 20.0
 WORKER = "worker"
-REQUEST_POLL_SECONDS = 0.5
 
 _log = logs.get_logger(__name__)
 
@@ -114,8 +113,9 @@ class Embedded:
                 for service in self.services:
                     for number, task in enumerate(self.assemblies[service.name].tasks):
                         self._go(f"{service.name} task {number}", task)
-                    if self.assemblies[service.name].rebuilders:
-                        self._go(f"{service.name} rebuilds", partial(self._answer_rebuild_requests, service.name))
+                    if rebuilders := self.assemblies[service.name].rebuilders:
+                        database = self._databases[service.name]
+                        self._go(f"{service.name} rebuilds", partial(answer_requests, database, service.name, rebuilders))
         except BaseException:
             await self.stop()
             raise
@@ -198,54 +198,13 @@ class Embedded:
                     subscription = self.subscriptions[name]
                     await subscription.reached(await self.stores[subscription.log.name].head())
 
-    async def _answer_rebuild_requests(self, name: str) -> None:
-        """Do what `watercooler rebuild` asks of a running network, and tell how far it is."""
-        database = self._databases[name]
-        while True:
-            for row in await database.fetch("SELECT part, request_time FROM rebuild_requests WHERE finish_time = 0"):
-                await self._rebuild_part(database, name, row["part"], row["request_time"])
-            await asyncio.sleep(REQUEST_POLL_SECONDS)
-
-    async def _rebuild_part(self, database: Database, name: str, part: str, request_time: int) -> None:
-        rebuilder = self.assemblies[name].rebuilders.get(part)
-        told = 0.0
-        problem = "" if rebuilder else f"{name} has no part {part}"
-        reached = (0, 0)
-
-        async def note(finish_time: int) -> None:
-            async with database.transaction() as tx:
-                await tx.execute(
-                    """
-                    UPDATE rebuild_requests SET done = :done, total = :total, finish_time = :finish, problem = :problem
-                    WHERE part = :part AND request_time = :request_time
-                    """,
-                    done=reached[0], total=reached[1], finish=finish_time, problem=problem, part=part, request_time=request_time,
-                )
-
-        def progress(done: int, total: int) -> None:
-            nonlocal reached, told
-            reached = (done, total)
-            if time.monotonic() - told > REQUEST_POLL_SECONDS:
-                told = time.monotonic()
-                notes.append(asyncio.ensure_future(note(0)))
-
-        notes: list[asyncio.Future[None]] = []
-        if rebuilder:
-            try:
-                await rebuilder(progress)
-            except Exception as error:
-                _log.exception("rebuild failed", service=name, part=part)
-                problem = repr(error)
-        await asyncio.gather(*notes)
-        await note(time.time_ns() // 1_000)
-
     async def serve(self, ready: Callable[[int], None] | None = None) -> None:
         """Serve HTTP for the service that has an application, until the process is asked to stop."""
         from granian.constants import Interfaces
         from granian.server.embed import Server
 
         app = next(a.app for a in self.assemblies.values() if a.app is not None)
-        self.settings = replace(self.settings, port=_free_port(self.settings.host, self.settings.port))
+        self.settings = replace(self.settings, port=free_port(self.settings.host, self.settings.port))
         server = Server(
             app, address=self.settings.host, port=self.settings.port, interface=Interfaces.ASGI, log_enabled=False, websockets=False,
             backpressure=512,
@@ -254,7 +213,7 @@ class Embedded:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, server.stop)
         serving = asyncio.create_task(server.serve())
-        while not serving.done() and not await _accepts(self.settings.host, self.settings.port):
+        while not serving.done() and not await accepts(self.settings.host, self.settings.port):
             await asyncio.wait([serving], timeout=0.01)
         if not serving.done():
             self._tell(address=self.settings.address)
@@ -280,14 +239,10 @@ class Embedded:
                 raise KeyError(f"{service.name} does not call {name}: its manifest must say so")
             return self.channel
 
-        async def reached(name: str, position: int) -> bool:
-            subscription = self.subscriptions.get(name)
-            return subscription is not None and await subscription.reached(position)
-
         return Context(
             name=service.name, settings=self.settings, database=self._databases[service.name], events=self.stores[service.name],
             channel=channel, log=log, blobs=blobs, tokens=self.tokens, folder=folder,
-            index=self.engines.index(service.name), reached=reached, caught_up=self.caught_up,
+            index=self.engines.index(service.name), caught_up=self.caught_up, services=self.services,
         )
 
     def _subscribe(self, service: Service, assembly: Assembly) -> None:
@@ -395,7 +350,7 @@ def spare_collector() -> None:
     gc.set_threshold(20_000, 20, 50)
 
 
-def _free_port(host: str, port: int) -> int:
+def free_port(host: str, port: int) -> int:
     """The port, or any free one for 0; the server itself would share a port that somebody else listens at.
 
     Raises:
@@ -413,7 +368,8 @@ def _free_port(host: str, port: int) -> int:
         raise OSError(f"cannot listen at {host} port {port}: {reason}; choose by --port, WATERCOOLER_PORT or WATERCOOLER_HOST") from error
 
 
-async def _accepts(host: str, port: int) -> bool:
+async def accepts(host: str, port: int) -> bool:
+    """Whether something listens there."""
     reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not listened at
     try:
         _, writer = await asyncio.open_connection(reachable, port)

@@ -18,7 +18,7 @@ from .settings import Settings, SettingsError
 
 if TYPE_CHECKING:
     from libs.db.postgres import PostgresDatabase
-    from libs.rpc.client import Tls
+    from libs.rpc.tls import Tls
     from libs.subscriptions.kafka import KafkaConfig
 
 SERVICE_PLACE = "{service}"
@@ -109,7 +109,7 @@ class Engines:
             brokers=tuple(settings.kafka_brokers.split(",")), security=settings.kafka_security, mechanism=settings.kafka_mechanism,
             username=settings.kafka_username, password=settings.kafka_password, ca_file=settings.kafka_ca_file,
             prefix=settings.kafka_prefix, partitions=settings.kafka_partitions, replication=settings.kafka_replication,
-            retention_seconds=settings.kafka_retention.total_seconds(),
+            retention_seconds=int(settings.kafka_retention.total_seconds()),
         )
 
     def tls(self) -> Tls | None:
@@ -117,11 +117,11 @@ class Engines:
         settings = self.settings
         if settings.tls_certificate_file is None and settings.tls_ca_file is None:
             return None
-        from libs.rpc.client import Tls
+        from libs.rpc.tls import Tls
 
         return Tls(
-            certificate_file=settings.tls_certificate_file, key_file=settings.tls_key_file, ca_file=settings.tls_ca_file,
-            clients_required=settings.tls_clients == "required",
+            certificate=settings.tls_certificate_file, key=settings.tls_key_file, authority=settings.tls_ca_file,
+            require_clients=settings.tls_clients == "required",
         )
 
     def keys(self, *, make: bool) -> Keys:

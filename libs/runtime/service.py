@@ -43,8 +43,6 @@ class Context:
     """A folder of the service's own for what is neither log nor table; rebuildable, and in a cluster gone with the process."""
     index: IndexHome
     """Where the service's search index is kept, if it has one; opened when first needed."""
-    reached: Callable[[str, int], Awaitable[bool]]
-    """Waits until the named subscription of this process has taken a position; False after two seconds."""
     caught_up: Callable[[], Awaitable[Mapping[str, int]]]
     """How many events each subscription of this process is behind; empty or all zero when ready."""
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -63,11 +61,14 @@ class Assembly:
     consumers: Sequence[tuple[str, Consumer]] = ()
     """Pairs of a source and a consumer that keeps its own checkpoint, such as a search index."""
     tasks: Sequence[Callable[[], Awaitable[None]]] = ()
-    """Work that goes on until it is cancelled."""
+    """Work that goes on until it is cancelled: in each process that serves the application, where there is one, else in the one process
+    that works for the service."""
     rebuilders: Mapping[str, Callable[[Callable[[int, int], None]], Awaitable[None]]] = field(default_factory=dict)
     """What is rebuildable but no table, such as a search index: by name, a function that does it and tells how far it is."""
     app: Any = None
     """An ASGI application, where the service has one (the gateway)."""
+    drain: Callable[[], Awaitable[None]] | None = None
+    """Called when the process begins to stop: ends requests that would otherwise last, such as streams of events."""
     close: Callable[[], Awaitable[None]] | None = None
 
 
@@ -89,6 +90,8 @@ class Service:
     subscribed: Sequence[Follows] = ()
     follows: Sequence[str] = ()
     calls: Sequence[str] = ()
+    needs: Sequence[str] = ()
+    """Settings without which a process of this service cannot run in a cluster, beside those that every one needs."""
     migrations: Sequence[str] = ()
     """SQL steps, oldest first, each run once and never changed; new ones are added at the end."""
 

@@ -16,6 +16,8 @@ class FromNow:
     """A consumer whose effect dies with the process, so that its checkpoint may too: every start begins at the log's head."""
 
     linger_seconds = 0.0
+    every_process = True
+    every_process = True
 
     def __init__(self, name: str, handles: tuple[type[Message], ...], take: Callable[[Recorded], Awaitable[None]]) -> None:
         """Call `take` for each event; one that fails is logged and passed, since pages find the truth when they next ask."""

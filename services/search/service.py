@@ -34,6 +34,7 @@ SERVICE = Service(
     schema=resources.files(__package__).joinpath("schema.sql").read_text("utf-8"),
     assemble=assemble,
     follows=("identity", "feed"),
+    needs=("search_url",),
     subscribed=(
         Follows("identity", People()),
         Follows("identity", GroupMembers()),
