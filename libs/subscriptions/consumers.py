@@ -81,6 +81,7 @@ class _InDatabase(Parking):
     """Checkpoint and parked streams in the tables of libs/eventstore/schema.sql."""
 
     linger_seconds = 0.0
+    every_process = False
 
     async def checkpoint(self, source: str) -> int | None:
         return await read_checkpoint(self.database, self.name, source)

@@ -48,6 +48,9 @@ COMMIT_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 5.0
 
 _log = logs.get_logger(__name__)
+# It warns at each start that it creates no topics, which is as it should be.
+_faststream_log = logging.getLogger(f"{__name__}.faststream")
+_faststream_log.setLevel(logging.ERROR)
 
 
 class KafkaAway(ConnectionError):
@@ -394,7 +397,7 @@ class KafkaLog:
         broker = KafkaBroker(
             list(self.config.brokers), client_id=CLIENT, consumer_only=True, allow_auto_create_topics=False, apply_types=False,
             request_timeout_ms=REQUEST_MILLISECONDS, metadata_max_age_ms=METADATA_MILLISECONDS, security=_security(self.config),
-            logger=logging.getLogger("faststream"), log_level=logging.DEBUG, graceful_timeout=STOP_SECONDS,
+            logger=_faststream_log, log_level=logging.DEBUG, graceful_timeout=STOP_SECONDS,
         )
         subscriber = broker.subscriber(
             self.config.topic(self.name), batch=True, max_records=RECORDS_PER_TURN, batch_timeout_ms=FETCH_MILLISECONDS,
@@ -492,7 +495,7 @@ class KafkaLog:
         if consumer is None or self.group is None or not self._followers:
             return
         saved = min(follower.saved for follower in self._followers)
-        offsets = {}
+        offsets: dict[TopicPartition, int] = {}
         for place, partition in self._partitions.items():
             offset = partition.done(saved)
             if offset is not None:

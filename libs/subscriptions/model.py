@@ -37,6 +37,8 @@ class Consumer(Protocol):
     handles: tuple[type[Message], ...] | None
     linger_seconds: float
     """How long events gather between two takings; 0 takes them as they come. For consumers whose taking costs much at any size."""
+    every_process: bool
+    """Whether each process of a service takes all events for itself, for what it holds in memory; else one process takes them for all."""
 
     async def checkpoint(self, source: str, /) -> int | None:
         """The position it has taken; None when it has never run."""

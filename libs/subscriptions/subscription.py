@@ -18,6 +18,7 @@ UNSAVED_POSITIONS = 1_000
 FIRST_PAUSE_SECONDS = 0.05
 POLL_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 5.0
+LAG_SECONDS = 1.0
 
 _log = logs.get_logger(__name__)
 
@@ -32,7 +33,10 @@ class Subscription:
         self.batch = batch
         self.retries = retries
         self.position = -1
-        self._saved = -1
+        self.saved = -1
+        """What the consumer's checkpoint holds; less than `position` where the events between were of no interest to it."""
+        self._stale = False
+        self._lag_time = 0.0
         self._parked: set[str] = set()
         self._moved = asyncio.Condition()
         self._waker: asyncio.Event | None = None
@@ -47,18 +51,28 @@ class Subscription:
         if position is None:
             position = await self.consumer.start(source, await self.log.head())
             await self.consumer.take(source, (), position)
-        self.position = self._saved = position
+        self.position = self.saved = position
+        self._stale = False
         self._parked = set(await self.consumer.parked(source))
         self._parked_gauge.set(len(self._parked))
 
     async def run(self, waker: asyncio.Event) -> None:
         """Follow until cancelled, or told to `finish`; `waker` is set when the log has grown, and polling stands behind it.
 
-        What no event is to blame for (a full disk, a neighbour that does not answer) is waited out, in pauses that grow to 5 s. It is
-        logged once, and once when it is over.
+        Run again, it asks the consumer anew how far it is, since another process may have gone on meanwhile. What no event is to blame
+        for (a full disk, a neighbour that does not answer) is waited out, in pauses that grow to 5 s. It is logged once, and once when it
+        is over.
         """
-        pause, told = POLL_SECONDS, ""
         self._waker = waker
+        try:
+            await self._follow(waker)
+        finally:
+            self._waker = None
+            self._ending = False
+            self._stale = True
+
+    async def _follow(self, waker: asyncio.Event) -> None:
+        pause, told = POLL_SECONDS, ""
         while not self._ending:
             waker.clear()
             try:
@@ -92,7 +106,7 @@ class Subscription:
 
     async def step(self) -> int:
         """Take the next batch; answers how many events it held, 0 at the end of the log."""
-        if self.position < 0:
+        if self.position < 0 or self._stale:
             await self.prepare()
         events = await self.log.tail(self.position, self.batch)
         if events or self._parked:
@@ -104,9 +118,9 @@ class Subscription:
         last = events[-1].position
         try:
             # A batch that holds nothing for the consumer costs no transaction: reading it again after a restart changes nothing.
-            if wanted or last - self._saved >= UNSAVED_POSITIONS:
+            if wanted or last - self.saved >= UNSAVED_POSITIONS:
                 await self.consumer.take(self.log.name, wanted, last)
-                self._saved = last
+                self.saved = last
         except Exception as error:
             if is_passing(error):
                 raise
@@ -114,9 +128,12 @@ class Subscription:
             for event in wanted:
                 await self._take_alone(event)
             await self.consumer.take(self.log.name, (), last)
-            self._saved = last
+            self.saved = last
         await self._arrive(last)
-        self._lag.set(max(0, await self.log.head() - last) if len(events) == self.batch else 0)
+        if len(events) == self.batch:
+            await self._fall_behind()
+        else:
+            self._lag.set(0)
         return len(events)
 
     async def reached(self, position: int, timeout_seconds: float = 2.0) -> bool:
@@ -201,10 +218,15 @@ class Subscription:
         await self._arrive(event.position)
 
     async def _fall_behind(self) -> None:
+        """Tell how many events wait, once a second; a log that cannot say how long it is has its reasons, and is asked again."""
+        now = asyncio.get_running_loop().time()
+        if now - self._lag_time < LAG_SECONDS:
+            return
+        self._lag_time = now
         try:
             self._lag.set(max(0, await self.log.head() - max(self.position, 0)))
         except Exception as error:
-            _log.warning("the log cannot be asked how long it is", subscription=self.consumer.name, reason=repr(error))
+            _log.debug("the log cannot be asked how long it is", subscription=self.consumer.name, reason=repr(error))
 
     async def _arrive(self, position: int) -> None:
         async with self._moved:

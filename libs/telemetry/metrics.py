@@ -213,6 +213,30 @@ PARKED_STREAMS: Final = _gauges(
     subscription=OPEN,
 )
 PROJECTION_REBUILD_EVENTS: Final = _counter("watercooler_projection_rebuild_events_total", "Events read to rebuild projections.")
+RELAY_POSITION: Final = _gauges("watercooler_relay_position", "The position up to which a service's log is on Kafka.", service=OPEN)
+RELAY_LAG: Final = _gauges("watercooler_relay_lag_events", "Events of a service's log that are not on Kafka yet.", service=OPEN)
+RELAY_EVENTS: Final = _counters("watercooler_relay_events_total", "Events published and acknowledged by Kafka.", service=OPEN)
+RELAY_FAILURES: Final = _counters("watercooler_relay_failures_total", "Times publishing had to begin again.", service=OPEN)
+RELAY_STALLED_SECONDS: Final = _gauges(
+    "watercooler_relay_stalled_seconds",
+    "Seconds since a relay that has events to publish last published any; 0 where it has none.",
+    service=OPEN,
+)
+FOLLOWED_RECORDS: Final = _counters(
+    "watercooler_followed_records_total",
+    "Records read from Kafka, by the service they come from and what they were; an unknown one is of a type this version does not know.",
+    source=OPEN,
+    outcome=("new", "duplicate", "unknown", "undecodable"),
+)
+FOLLOWED_HISTORY: Final = _counters(
+    "watercooler_followed_history_events_total",
+    "Events read from another service's own log because Kafka did not bring them, or not in time.",
+    source=OPEN,
+)
+FOLLOWED_HELD: Final = _gauges(
+    "watercooler_followed_held_events", "Events of another service held in memory until they are next and taken.", source=OPEN
+)
+FOLLOWED_CONNECTED: Final = _gauges("watercooler_followed_connected", "1 while another service's topic is being read.", source=OPEN)
 
 # Technology, by OpenTelemetry's names.
 

@@ -96,6 +96,7 @@ class Indexing(Parking):
     handles: tuple[type[Message], ...] | None = KINDS
     # An index commit costs some 20 ms whatever it holds: a few a second keep search current within one.
     linger_seconds = 0.25
+    every_process = False
 
     def __init__(self, source: str, database: Database, shelf: Shelf) -> None:
         """For one source; `database` remembers the parts of documents that single events do not carry."""
