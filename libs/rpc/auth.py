@@ -100,11 +100,7 @@ class Keys:
             if make:
                 folder.mkdir(parents=True, exist_ok=True, mode=0o700)
                 if not self._files():
-                    key = OKPKey.generate_key("Ed25519", parameters={"kid": f"k{time.time_ns():x}", "use": "sig"})
-                    path = folder / f"{key.kid}.jwk"
-                    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-                    with os.fdopen(handle, "w") as file:
-                        json.dump(key.as_dict(private=True), file)
+                    make_key(folder)
             self._take(self._files(), damaged=None)
         except OSError as error:
             raise KeysUnusable(f"the folder of keys {folder} cannot be read: {error.strerror or error}") from error
@@ -183,6 +179,25 @@ class Keys:
         self._set = KeySet(list(by_id.values()))
         # A damaged file may be one that is still being written: it is read again the next time.
         self._stamp = None if damaged else tuple(files.items())
+
+
+def make_key(folder: Path, *, staged: bool = False) -> Path:
+    """Make a new private key in a folder, readable by its owner only; answers its file.
+
+    The new one is the last by name and so signs from now on; a `staged` one is the first and only counts, until it is renamed.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    key = OKPKey.generate_key("Ed25519", parameters={"kid": f"k{time.time_ns():x}", "use": "sig"})
+    path = folder / f"{'0-' if staged else ''}{key.kid}.jwk"
+    part = folder / f".{path.name}"
+    handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "w") as file:
+        json.dump(key.as_dict(private=True), file)
+    part.rename(path)
+    return path
 
 
 def _read(path: Path) -> OKPKey:

@@ -5,7 +5,7 @@ details (google.golang.org/genproto names; https://google.aip.dev/193).
 """
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import grpc
 from google.protobuf.any_pb2 import Any as AnyMessage
@@ -20,6 +20,8 @@ from .auth import Unauthenticated
 
 DETAILS_KEY = "grpc-status-details-bin"
 RETRY_SECONDS = 5
+# The reason travels three times in headers, which have a limit; a sentence for people is shorter.
+REASON_CHARACTERS_MAX = 1_000
 
 RpcError = grpc.aio.AioRpcError
 
@@ -78,6 +80,8 @@ def problem_of(error: Exception) -> Problem | None:
 
 def rpc_error(problem: Problem) -> grpc.aio.AioRpcError:
     """The exception that a caller of the failed method sees."""
+    if len(problem.reason) > REASON_CHARACTERS_MAX:
+        problem = replace(problem, reason=problem.reason[: REASON_CHARACTERS_MAX - 3] + "...")
     return grpc.aio.AioRpcError(
         problem.code, grpc.aio.Metadata(), grpc.aio.Metadata((DETAILS_KEY, details(problem))), details=problem.reason
     )
