@@ -5,6 +5,7 @@
 VENV ?= .venv
 PYTHON ?=
 PYTEST_ARGS ?=
+PARTS ?=
 WORKERS ?= 2
 
 BIN := $(VENV)/bin
@@ -19,7 +20,7 @@ BUF := $(CURDIR)/$(MODULES)/.bin/buf
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help run install test lint types contracts check-protos protos assets screenshots lock bench clean dev
+.PHONY: help run install test test-cluster lint types contracts check-protos protos assets screenshots lock bench clean dev
 
 help: ## Print this list.
 	@echo "Usage: make TARGET    (run SAMPLE=1, WATERCOOLER_PORT=8000, WATERCOOLER_DATA=var, PYTHON=python3.12, PYTEST_ARGS='-k feed')"
@@ -81,8 +82,12 @@ test: dev ## All checks and tests; PYTEST_ARGS narrows the tests, WORKERS (2) ru
 	$(MAKE) --no-print-directory --keep-going lint types contracts check-protos \
 	    || { status=1; echo "The checks before the tests found something, see above; the tests run all the same." >&2; }; \
 	scripts/browser-note.sh; \
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS) tests || status=1; \
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --ignore=tests/cluster $(PYTEST_ARGS) tests || status=1; \
 	exit $$status
+
+test-cluster: dev ## Everything on real engines, one process a service, and faults; PARTS='contracts journeys browser faults'.
+	@scripts/browser-note.sh
+	@$(BIN)/python -m tests.cluster.run $(PARTS) -- $(PYTEST_ARGS)
 
 lint: $(TOOLS) ## Style and likely mistakes: ruff for Python, buf for the protos (also against the last release).
 	@echo "ruff"

@@ -16,10 +16,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from tests.cluster.engines.postgres import Databases
+from tests.cluster.engines.postgres import Databases, apart
 from tests.cluster.engines.processes import EngineError, Process, free_ports, wait_for
 from tests.cluster.engines.s3 import Buckets
 
@@ -66,18 +67,16 @@ class Cluster:
         self, folder: Path, *, databases: Databases, brokers: str, search_url: str, store: Buckets, parts: Sequence[Part] = WHOLE,
         replication: int = 1, settings: Mapping[str, str] | None = None, addresses: Mapping[str, str] | None = None,
     ) -> None:
-        """Everything it keeps is new and empty. `addresses` says where services are reached that do not simply listen on this machine."""
+        """Everything it keeps is new and empty. `addresses` says on which hosts services are reached that are not on this one."""
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self.parts = {part.name: part for part in parts}
         self.prefix = f"t{uuid.uuid4().hex[:12]}."
         self.databases = databases
         self.database_url = databases.fresh(*SERVICES)
-        calls, states = free_ports(2 * len(parts)), []
-        calls, states = calls[: len(parts)], calls[len(parts) :]
-        self.call_ports = dict(zip(self.parts, calls, strict=True))
-        self.status_ports = dict(zip(self.parts, states, strict=True))
-        self.port = next(self.call_ports[name] for name, part in self.parts.items() if part.service == "gateway" and part.answers)
+        self.port, *ports = free_ports(1 + 2 * len(parts))
+        self.call_ports = dict(zip(self.parts, ports[: len(parts)], strict=True))
+        self.status_ports = dict(zip(self.parts, ports[len(parts) :], strict=True))
         self.address = f"http://localhost:{self.port}"
         keys = folder / "keys"
         keys.mkdir(mode=0o700)
@@ -85,7 +84,7 @@ class Cluster:
         (keys / "first.pem").write_bytes(key)
         (keys / "first.pem").chmod(0o600)
         places = {part.service: f"127.0.0.1:{self.call_ports[name]}" for name, part in self.parts.items() if part.answers}
-        places |= addresses or {}
+        places |= {service: f"{host}:{places[service].rpartition(':')[2]}" for service, host in (addresses or {}).items()}
         self._settings = {
             **QUICK,
             "WATERCOOLER_DATABASE_URL": self.database_url, "WATERCOOLER_DATABASE_CONNECTIONS": "6",
@@ -112,9 +111,11 @@ class Cluster:
             command += ["--role", role]
         own = {
             "WATERCOOLER_DATA": str(self.folder / "data" / name), "WATERCOOLER_STATUS_PORT": str(self.status_ports[name]),
-            "WATERCOOLER_PORT" if part.service == "gateway" else "WATERCOOLER_GRPC_PORT": str(self.call_ports[name]),
+            "WATERCOOLER_GRPC_PORT": str(self.call_ports[name]), "WATERCOOLER_PORT": str(self.port),
         }
         ports = [self.status_ports[name], *([self.call_ports[name]] if part.answers else [])]
+        if part.answers and part.service == "gateway":
+            ports.append(self.port)
         return Process(
             name, command, self.folder / "processes" / name, working=ROOT, ports=[] if part.before else ports,
             environment={**self.environment(), **own, **part.environment},
@@ -183,6 +184,19 @@ class Cluster:
     def log(self, characters: int = 4000) -> str:
         """The last that each process said."""
         return "\n".join(f"--- {name}\n{process.log(characters)}" for name, process in self.processes.items())
+
+    def leader(self, service: str, lease: str = "worker") -> str:
+        """Which process has a lease of a service, by its name among the parts; empty where none of the running ones has."""
+
+        async def holder() -> str:
+            connection = await asyncpg.connect(self.database_url.replace("{service}", service), timeout=30)
+            try:
+                return str(await connection.fetchval("SELECT holder FROM leases WHERE name = $1", lease) or "")
+            finally:
+                await connection.close()
+
+        held = apart(holder())
+        return next((name for name, process in self.processes.items() if process.running and f"-{process.pid}-" in held), "")
 
     # --- its command line ---------------------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import subprocess
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 
 from kafka import KafkaAdminClient
@@ -50,12 +51,15 @@ log.segment.bytes={segment}
 class Kafka:
     """A cluster of brokers on this machine. `brokers` is how clients are told of it."""
 
-    def __init__(self, folder: Path, nodes: int = 1, *, data: Path | None = None, segment_bytes: int = 32 << 20) -> None:
-        """`data` is where the first broker keeps its topics, when not in the folder; nothing runs before `start`."""
+    def __init__(
+        self, folder: Path, nodes: int = 1, *, data: Path | None = None, before: Sequence[str] = (), segment_bytes: int = 32 << 20
+    ) -> None:
+        """`before` stands before the command lines of the brokers, such as `nsenter ...`, where `data` is the folder of their topics;
+        nothing runs before `start`."""
         java = downloads.java(downloads.KAFKA_JAVA) / "bin" / "java"
         libraries = downloads.kafka()
         self._java = [
-            str(java), "-Xms96m", "-Xmx320m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.awt.headless=true",
+            *before, str(java), "-Xms96m", "-Xmx320m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.awt.headless=true",
             f"-Dlog4j2.configurationFile={downloads.HERE / 'java' / 'log4j2.properties'}", "-cp", f"{libraries}/*",
         ]
         self.folder = folder
@@ -73,7 +77,7 @@ class Kafka:
                 _SETTINGS.format(
                     node=index + 1, port=port, controller=controller, copies=nodes, in_sync=2 if nodes > 2 else 1, segment=segment_bytes,
                     voters=",".join(f"{number + 1}@127.0.0.1:{each}" for number, each in enumerate(controllers)),
-                    data=data if data is not None and index == 0 else own / "data",
+                    data=(data or own) / f"data-{index + 1}",
                 ),
                 "utf-8",
             )
