@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
+from libs.telemetry import metrics
+
 
 class Row(Protocol):
     """One result row: by column name, or its values in the order of the query."""
@@ -29,7 +31,11 @@ class UniqueViolation(DatabaseError):
 
 
 class StorageFull(DatabaseError):
-    """The disk is full: nothing was written, and writing works again when there is room."""
+    """The disk is full: nothing was written, and writing works again when there is room. Each one is counted."""
+
+    def __init__(self, *reasons: object) -> None:
+        super().__init__(*reasons)
+        metrics.STORAGE_FULL.inc()
 
 
 class DatabaseBusy(DatabaseError):

@@ -46,6 +46,7 @@ FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 5.0
 REACH_SECONDS = 3.0
 HEAD_SECONDS = 1.0
+WATCH_SECONDS = 10.0
 # Of the 20 s that stopping may take: what is asked of us is answered, what is begun is finished, the rest is cut.
 DRAIN_SECONDS = 7.0
 FINISH_SECONDS = 7.0
@@ -150,6 +151,7 @@ class Process:
     async def start(self) -> None:
         """Wait for the engines, then begin with every role."""
         service, settings = self.service, self.settings
+        self.crew.go("engines", self._watch_engines)
         if set(self.roles) - {RELAY}:
             self.tokens = Tokens(self.engines.keys(make=False))
         self.waits.pop("start", None)
@@ -264,6 +266,7 @@ class Process:
 
     def _lead(self, name: str, work: Worker | Relaying) -> None:
         leadership = Leadership(self.database, name, self.holder, work)
+        metrics.LEADING.labels(service=self.service.name, work=name).set_function(lambda: float(leadership.leading))
         self.leaderships.append(leadership)
         self.crew.go(f"lease {name}", leadership.run)
 
@@ -277,7 +280,7 @@ class Process:
         add_event_log: Callable[[Any, Any], None] = add_EventLogServicer_to_server
         add_event_log(EventLogApi(self.store), server)
         in_memory: list[tuple[str, Consumer]] = [
-            (source, consumer) for source, consumer in self.assembly.consumers if is_every_process(consumer)
+            (source, consumer) for source, consumer in self.assembly.consumers if consumer.every_process
         ]
         for source in (service.name, *service.follows):
             if erasing := erasing_types(source):
@@ -297,6 +300,37 @@ class Process:
         found = Following(self, group, consumers)
         self._followings.append(found)
         return found
+
+    async def _watch_engines(self) -> None:
+        """Tell which engines answer this process, from its first moment on."""
+        settings, needs = self.settings, self.service.needs
+
+        async def database() -> None:
+            if not hasattr(self, "database"):
+                raise ConnectionError(self.waits.get("PostgreSQL", "not connected yet"))
+            async with asyncio.timeout(REACH_SECONDS):
+                await self.database.fetch_one("SELECT 1 AS one")
+
+        asked: dict[str, Callable[[], Awaitable[None]]] = {
+            "postgresql": database, "kafka": partial(_reach, settings.kafka_brokers.split(","), "Kafka"),
+        }
+        if settings.search_url and "search_url" in needs:
+            asked["opensearch"] = partial(_reach, [_host_port(settings.search_url)], "OpenSearch")
+        if settings.blob_endpoint and "blob_url" in needs:
+            asked["s3"] = partial(_reach, [_host_port(settings.blob_endpoint)], "S3")
+        told: dict[str, str] = {}
+        while True:
+            for engine, ask in asked.items():
+                reason = ""
+                try:
+                    await ask()
+                except Exception as error:
+                    reason = str(error) or type(error).__name__
+                metrics.ENGINE_UP.labels(engine=engine).set(not reason)
+                if bool(reason) != bool(told.get(engine)):
+                    _log.info("an engine answers" if not reason else "an engine does not answer", engine=engine, reason=reason)
+                told[engine] = reason
+            await asyncio.sleep(WATCH_SECONDS)
 
     # --- waiting ---------------------------------------------------------------------------------------------------
 
@@ -445,7 +479,7 @@ class Worker:
             if erasing := erasing_types(source):
                 consumers.append((source, ErasureConsumer(Erasure(service.name, source, process.store.keyring, erasing), database)))
         consumers += [(source, ReactorConsumer(reactor, database)) for source, reactor in assembly.reactors]
-        consumers += [(source, consumer) for source, consumer in assembly.consumers if not is_every_process(consumer)]
+        consumers += [(source, consumer) for source, consumer in assembly.consumers if not consumer.every_process]
         self._following = process.following(process.engines.kafka().group(service.name), consumers)
         self._names: list[str] = []
 
@@ -602,11 +636,6 @@ class HttpServer:
             self._under_way -= 1
             if not self._under_way:
                 self._idle.set()
-
-
-def is_every_process(consumer: Consumer) -> bool:
-    """Whether a consumer works in each process that serves calls, for what that process holds in memory."""
-    return bool(getattr(consumer, "every_process", False))
 
 
 async def _reach(addresses: Sequence[str], what: str) -> None:

@@ -91,6 +91,7 @@ class Relay:
             self.store.dismiss(waker)
             await self._finish()
             self._waiting_since = None
+            self._lag.set(0)
 
     async def _step(self) -> bool:
         """Send the next events, or wait for the first acknowledgement that is due; False when there is nothing to do."""

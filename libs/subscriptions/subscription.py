@@ -67,6 +67,9 @@ class Subscription:
         try:
             await self._follow(waker)
         finally:
+            # From here on another process knows; what was true here must not outlast that.
+            self._lag.set(0)
+            self._parked_gauge.set(0)
             self._waker = None
             self._ending = False
             self._stale = True

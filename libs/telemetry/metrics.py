@@ -212,6 +212,18 @@ PARKED_STREAMS: Final = _gauges(
     "Streams a subscription has set aside after an event it could not handle.",
     subscription=OPEN,
 )
+LEADING: Final = _gauges(
+    "watercooler_leading",
+    "1 in the one process that does a service's work (worker) or publishes its log (relay), 0 where a process stands by; sum() is 1.",
+    service=OPEN,
+    work=OPEN,
+)
+ENGINE_UP: Final = _gauges(
+    "watercooler_engine_up",
+    "Whether an engine (postgresql, kafka, opensearch, s3) answered this process, asked every 10 s; only the engines it needs.",
+    engine=OPEN,
+)
+STORAGE_FULL: Final = _counter("watercooler_storage_full_total", "Writes refused because the disk under a database was full.")
 PROJECTION_REBUILD_EVENTS: Final = _counter("watercooler_projection_rebuild_events_total", "Events read to rebuild projections.")
 RELAY_POSITION: Final = _gauges("watercooler_relay_position", "The position up to which a service's log is on Kafka.", service=OPEN)
 RELAY_LAG: Final = _gauges("watercooler_relay_lag_events", "Events of a service's log that are not on Kafka yet.", service=OPEN)

@@ -23,6 +23,8 @@ ENDINGS = (
     "_total", "_seconds", "_bytes", "_events", "_people", "_streams", "_connections", "_batch_size", "_posts", "_conversations",
     "_announcements",
 )
+# What is a state rather than an amount: 1 or 0, or a place in a log.
+STATES = {"watercooler_leading", "watercooler_engine_up", "watercooler_relay_position", "watercooler_followed_connected"}
 PERSONAL = re.compile(r"person|user|actor|author|email|handle|name$|(^|_)id$|address|session|token|path|url|query")
 
 
@@ -47,7 +49,7 @@ def test_names_and_labels_keep_the_rules(declared: metrics.Declared) -> None:
     kind, labels = exposed()[declared.name]
     assert re.fullmatch(r"[a-z][a-z0-9_]*", declared.name)
     assert declared.name.startswith("watercooler_") != (declared.name in TECHNICAL)
-    assert declared.name.endswith(ENDINGS)
+    assert declared.name.endswith(ENDINGS) or declared.name in STATES
     assert (kind == "counter") == declared.name.endswith("_total")
     assert not re.search(r"_(ms|millis|milliseconds|minutes|hours|kb|mb|kib|mib|percent)(_|$)", declared.name)
     assert declared.meaning.endswith(".")
