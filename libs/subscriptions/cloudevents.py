@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
+from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import DecodeError
 
@@ -24,14 +25,14 @@ _MICROSECOND = timedelta(microseconds=1)
 class Undecodable(Exception):
     """A Kafka record that is no event of ours, or one that this version cannot read; the message says why.
 
-    `position` is the event's place in its log where the record says that much, else None. `unknown` is true when only the event's type
-    is strange: a newer version wrote it.
+    `position` is the event's place in its log where the record says that much, else None. Where only the event's type is strange, since
+    a newer version wrote it, `event` is the event with its data as `google.protobuf.Any`: it has its place, though nothing here handles it.
     """
 
-    def __init__(self, reason: str, position: int | None = None, *, unknown: bool = False) -> None:
+    def __init__(self, reason: str, position: int | None = None, event: Recorded | None = None) -> None:
         super().__init__(reason)
         self.position = position
-        self.unknown = unknown
+        self.event = event
 
 
 def to_json(event: Recorded, service: str) -> dict[str, Any]:
@@ -118,20 +119,25 @@ def from_kafka(key: bytes | None, value: bytes | None, headers: Sequence[tuple[s
         version = _number(found, "ce_streamversion", POSITION_MAX)
         event_id = _text(found, "ce_id")
         record_micros = _read(_text(found, "ce_time"))
-        data = message_type(_text(found, "ce_type")).FromString(value)
+        type_name = _text(found, "ce_type")
         meta = Metadata(
             (found.get("ce_actorid") or b"").decode(), (found.get("ce_correlationid") or b"").decode(),
             (found.get("ce_causationid") or b"").decode(), (found.get("traceparent") or b"").decode(),
         )
-    except UnknownEventType as error:
-        raise Undecodable(str(error), position, unknown=True) from error
+        erased = found.get("ce_erased") == b"true"
     except UnicodeDecodeError as error:
         raise Undecodable("a header or the key is not UTF-8", position) from error
-    except DecodeError as error:
-        raise Undecodable(f"the value is no {_text(found, 'ce_type')}: {error}", position) from error
     except (ValueError, OverflowError) as error:
         raise Undecodable(str(error), position) from error
-    return Recorded(event_id, stream, version, position, record_micros, data, meta, found.get("ce_erased") == b"true")
+    try:
+        data = message_type(type_name).FromString(value)
+    except UnknownEventType as error:
+        carried = AnyMessage(type_url=f"type.googleapis.com/{type_name}", value=value)
+        event = Recorded(event_id, stream, version, position, record_micros, carried, meta, erased)
+        raise Undecodable(str(error), position, event) from error
+    except DecodeError as error:
+        raise Undecodable(f"the value is no {type_name}: {error}", position) from error
+    return Recorded(event_id, stream, version, position, record_micros, data, meta, erased)
 
 
 def _text(headers: dict[str, bytes | None], name: str) -> str:

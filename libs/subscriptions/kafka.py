@@ -20,12 +20,12 @@ from faststream.kafka import KafkaBroker
 from faststream.kafka.message import FAKE_CONSUMER, KafkaAckableMessage
 from faststream.security import BaseSecurity, SASLPlaintext, SASLScram256, SASLScram512
 
-from libs.eventstore.codec import UnknownEventType
 from libs.eventstore.model import Log, Recorded
 from libs.telemetry import logs, metrics
 
 from .cloudevents import Headers, Undecodable, from_kafka, to_kafka
 from .ordering import Window
+from .subscription import is_passing
 
 CLIENT = "watercooler"
 # Below the brokers' usual limit of 1 MiB a batch (message.max.bytes), above the largest event with its headers.
@@ -307,19 +307,17 @@ class KafkaLog:
         self._front = max(self._front, after)
         self._make_room()
         while True:
-            events, reached = self._window.run(after, limit)
+            events = self._window.run(after, limit)
             if events:
                 return events
-            if reached >= self._late and reached >= self._front:
-                if self._window.highest <= reached:
-                    if not await self._more_elsewhere(reached):
+            if after >= self._late and after >= self._front:
+                if self._window.highest <= after:
+                    if not await self._more_elsewhere(after):
                         return ()
-                elif await self._arrives(reached + 1):
+                elif await self._arrives(after + 1):
                     continue
                 self._late = max(self._late, self._window.highest)
-            earlier = await self._earlier(reached, limit)
-            if earlier is not None:
-                return earlier
+            return await self._earlier(after, limit)
 
     async def _arrives(self, position: int) -> bool:
         """Whether the position comes while we wait for it."""
@@ -330,38 +328,33 @@ class KafkaLog:
             return False
         return True
 
-    async def _more_elsewhere(self, reached: int) -> bool:
+    async def _more_elsewhere(self, after: int) -> bool:
         """Whether the service has events past a position though the topic has brought nothing for a while."""
         now = asyncio.get_running_loop().time()
         if now - self._heard < self.idle_seconds:
             return False
         self._heard = now
-        self._late = max(self._late, await self.history.head())
-        return self._late > reached
+        try:
+            head = await self.history.head()
+        except Exception as error:
+            if not is_passing(error):
+                raise
+            return False  # what the topic brings is taken all the same
+        self._late = max(self._late, head)
+        return self._late > after
 
-    async def _earlier(self, reached: int, limit: int) -> Sequence[Recorded] | None:
-        """The events past a position as the service itself has them; None when the next of them is unknown to this version."""
-        while True:
-            try:
-                events = await self.history.tail(reached, limit)
-            except UnknownEventType as error:
-                if limit > 1:
-                    limit = (limit + 1) // 2
-                    continue
-                _log.warning("event passed over", source=self.name, position=reached + 1, reason=str(error))
-                self._unknown.inc()
-                self._window.put(reached + 1, None, 0)
-                return None
-            if events:
-                self._from_history.inc(len(events))
-                return events
-            if self._window.highest > reached:
+    async def _earlier(self, after: int, limit: int) -> Sequence[Recorded]:
+        """The events past a position as the service itself has them."""
+        events = await self.history.tail(after, limit)
+        if not events:
+            if self._window.highest > after:
                 raise SourceBehind(
-                    f"the topic of {self.name} holds position {self._window.highest}, but the log of {self.name} ends at {reached}: "
+                    f"the topic of {self.name} holds position {self._window.highest}, but the log of {self.name} ends at {after}: "
                     "was an older backup restored?"
                 )
-            self._late = reached
-            return ()
+            self._late = after
+        self._from_history.inc(len(events))
+        return events
 
     # Reading the topic.
 
@@ -404,10 +397,11 @@ class KafkaLog:
             group_id=self.group, ack_policy=AckPolicy.MANUAL, auto_offset_reset="earliest" if self.group else "latest",
             listener=_Assignments(self), parser=_as_it_is, decoder=_records,
         )
-        subscriber(self._take_in)
+        subscriber(self.take_in)
         return broker, subscriber
 
-    async def _take_in(self, records: Sequence[ConsumerRecord[bytes, bytes]]) -> None:
+    async def take_in(self, records: Sequence[ConsumerRecord[bytes, bytes]]) -> None:
+        """Take records of any partitions, each partition's in the order of their offsets."""
         floor = self._floor()
         new = duplicates = 0
         seen: dict[TopicPartition, _Partition] = {}
@@ -422,13 +416,11 @@ class KafkaLog:
                 event = from_kafka(record.key, record.value, record.headers, self.name)
             except Undecodable as error:
                 await self._set_aside(record, error)
-                if error.unknown and error.position is not None:
-                    partition.saw(error.position)
-                    if error.position > floor:
-                        self._window.put(error.position, None, 0)
-                continue
+                if error.event is None:
+                    continue
+                event = error.event
             partition.saw(event.position)
-            if event.position > floor and self._window.put(event.position, event, len(record.value or b"") + OVERHEAD_BYTES):
+            if event.position > floor and self._window.put(event, len(record.value or b"") + OVERHEAD_BYTES):
                 new += 1
             else:
                 duplicates += 1
@@ -446,7 +438,7 @@ class KafkaLog:
 
     async def _set_aside(self, record: ConsumerRecord[bytes, bytes], error: Undecodable) -> None:
         """Keep a record that cannot be decoded where somebody can look at it; the group does, so that it is kept once a service."""
-        (self._unknown if error.unknown else self._undecodable).inc()
+        (self._undecodable if error.event is None else self._unknown).inc()
         _log.error(
             "record cannot be decoded", topic=record.topic, partition=record.partition, offset=record.offset, position=error.position,
             reason=str(error),

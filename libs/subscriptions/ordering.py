@@ -9,8 +9,7 @@ from libs.eventstore.model import Recorded
 class Window:
     """The part of a log that is held in memory: events by position, with gaps where something has not arrived yet.
 
-    A log's positions have no gaps, so an event is next when its position is. What is neither an event here nor one we know how to read is
-    a void: it has a position, and nothing more.
+    A log's positions have no gaps, so an event is next when its position is.
     """
 
     def __init__(self, capacity: int, capacity_bytes: int) -> None:
@@ -18,7 +17,7 @@ class Window:
         self.capacity = capacity
         self.capacity_bytes = capacity_bytes
         self.highest = 0
-        self._held: dict[int, tuple[Recorded | None, int]] = {}
+        self._held: dict[int, tuple[Recorded, int]] = {}
         self._order: list[int] = []
         self._bytes = 0
         self._reach = 0
@@ -39,8 +38,9 @@ class Window:
         """Whether there is a good part of the room again after it was full."""
         return len(self._held) * 4 <= self.capacity * 3 and self._bytes * 4 <= self.capacity_bytes * 3
 
-    def put(self, position: int, event: Recorded | None, size: int) -> bool:
-        """Take an event, or None for a void; False when the position is held already."""
+    def put(self, event: Recorded, size: int) -> bool:
+        """Take an event that takes `size` bytes; False when its position is held already."""
+        position = event.position
         if position in self._held:
             return False
         self._held[position] = (event, size)
@@ -49,16 +49,16 @@ class Window:
         self.highest = max(self.highest, position)
         return True
 
-    def run(self, after: int, limit: int) -> tuple[list[Recorded], int]:
-        """The events that follow a position without a gap, at most `limit`, and the position reached, voids included."""
-        events: list[Recorded] = []
+    def run(self, after: int, limit: int) -> list[Recorded]:
+        """The events that follow a position without a gap, at most `limit`."""
         held = self._held
-        position = after
-        while len(events) < limit and (entry := held.get(position + 1)) is not None:
-            position += 1
-            if entry[0] is not None:
-                events.append(entry[0])
-        return events, position
+        events: list[Recorded] = []
+        for position in range(after + 1, after + 1 + limit):
+            entry = held.get(position)
+            if entry is None:
+                break
+            events.append(entry[0])
+        return events
 
     def reach(self, front: int) -> int:
         """The last position that follows `front` without a gap; `front` never goes back."""
