@@ -17,7 +17,6 @@ class FromNow:
 
     linger_seconds = 0.0
     every_process = True
-    every_process = True
 
     def __init__(self, name: str, handles: tuple[type[Message], ...], take: Callable[[Recorded], Awaitable[None]]) -> None:
         """Call `take` for each event; one that fails is logged and passed, since pages find the truth when they next ask."""

@@ -2,16 +2,20 @@
 
 A page registers a queue (`GET /live/register`), shows what it fetched, and opens `GET /live?queue=...`. What is pushed names posts
 and people by id only, to those who may see them: the page fetches what it shows through its ordinary path, so nothing can leak here.
+
+A queue lives in one process. Its name and the ids of its events say from which position of feed's log they go on, so that a connection
+that reaches another process is served there, from the log.
 """
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import grpc
 import msgspec
@@ -43,6 +47,10 @@ MISSED_EVENTS: Final = 200
 KEPT_AFTER_SENDING: Final = 100
 FLUSH_SECONDS: Final = 0.15
 RELOAD: Final = b"event: reload\ndata: {}\n\n"
+AGAIN: Final = b"retry: 2000\n\n"
+
+_QUEUE_ID = re.compile(r"[0-9a-f-]{36}\.([0-9]{1,18})\.([0-9a-f]{12})")
+_EVENT_ID = re.compile(r"([0-9]{1,18})(?:-([0-9]{1,18})-([0-9a-f]{12}))?")
 
 _AUDIENCES: Final = {"followers_of_id": "followers", "group_id": "group", "community_id": "community"}
 
@@ -64,28 +72,32 @@ class Queue:
     token_id: str
     caller: auth.Caller
     position: int
-    waiting: deque[bytes] = field(default_factory=deque)
+    process: str = ""
+    waiting: deque[tuple[int, bytes]] = field(default_factory=deque)
     sent: deque[tuple[int, bytes]] = field(default_factory=lambda: deque(maxlen=KEPT_AFTER_SENDING))
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     number: int = 0
+    told: int = 0
     connection: int = 0
     connected: bool = False
     idle_since: float = field(default_factory=time.monotonic)
     lost: bool = False
     closed: bool = False
 
-    def push(self, event: bytes) -> bool:
+    def push(self, event: bytes, position: int = 0) -> bool:
         """Add an event; False when the page has fallen too far behind."""
         if len(self.waiting) >= QUEUE_LENGTH:
             return False
-        self.waiting.append(event)
+        self.waiting.append((position, event))
         self.wake.set()
         return True
 
     def take(self) -> bytes:
         """The next event, numbered, ready to be sent."""
         self.number += 1
-        event = b"id: %d\n" % self.number + self.waiting.popleft()
+        position, event = self.waiting.popleft()
+        self.told = max(self.told, position)
+        event = b"id: %d-%d-%s\n" % (self.number, self.told, self.process.encode()) + event
         self.sent.append((self.number, event))
         return event
 
@@ -94,6 +106,20 @@ class Queue:
         if last > self.number or (self.sent and last < self.sent[0][0] - 1) or (not self.sent and last < self.number):
             return None
         return [event for number, event in self.sent if number > last]
+
+
+class LastSeen(NamedTuple):
+    """What a page has seen last: the number of an event and its position, and which process sent it (empty for unknown)."""
+
+    number: int
+    position: int = 0
+    process: str = ""
+
+    @classmethod
+    def of(cls, event_id: str) -> LastSeen | None:
+        """From the header Last-Event-ID; None for anything that is no id of ours."""
+        found = _EVENT_ID.fullmatch(event_id)
+        return cls(int(found[1]), int(found[2] or 0), found[3] or "") if found else None
 
 
 class Live:
@@ -105,6 +131,8 @@ class Live:
         self._tokens = tokens
         self._log = log
         self.consumer = FromNow("gateway.live", HANDLES, self._taken)
+        self.process = new_id().replace("-", "")[-12:]
+        self.draining = False
         self._queues: dict[str, Queue] = {}
         self._of_person: dict[str, dict[str, Queue]] = {}
         # Posts whose counts, and people whose notifications, have changed since the last flush, with the newest position.
@@ -114,19 +142,26 @@ class Live:
 
     # --- queues --------------------------------------------------------------------------------------------------
 
-    async def register(self, person_id: str, caller: auth.Caller, session_id: str = "", token_id: str = "", after: int = -1) -> Queue:
+    async def register(
+        self, person_id: str, caller: auth.Caller, session_id: str = "", token_id: str = "", after: int = -1, queue_id: str = ""
+    ) -> Queue:
         """A new queue, which gathers from now on, or from a position that a page has shown.
 
         Raises:
-            Refusal: 429, the person has too many.
+            Refusal: 429, the person has too many; 503, this process does not follow the feed yet.
         """
+        if self.consumer.position is None:
+            raise Refusal(503, "Live updates are not ready yet: try again in a moment.", retry_seconds=2)
         mine = self._of_person.get(person_id, {})
         if len(mine) >= QUEUES_PER_PERSON:
             idle = [queue for queue in mine.values() if not queue.connected]
             if not idle:
                 raise Refusal(429, "Too many pages are open: close some.", retry_seconds=int(IDLE_SECONDS))
             self._drop(min(idle, key=lambda queue: queue.idle_since))
-        queue = Queue(new_id(), person_id, session_id, token_id, caller, self.consumer.position or 0)
+        now = self.consumer.position
+        begin = after if 0 <= after < now else now
+        queue = Queue(queue_id or f"{new_id()}.{begin}.{self.process}", person_id, session_id, token_id, caller, now, self.process)
+        queue.told = begin
         self._queues[queue.queue_id] = queue
         self._of_person.setdefault(person_id, {})[queue.queue_id] = queue
         if 0 <= after < queue.position:
@@ -146,6 +181,31 @@ class Live:
         """A person's own queue; None when it is lost, or was never theirs."""
         queue = self._queues.get(queue_id)
         return queue if queue is not None and queue.person_id == person_id else None
+
+    async def resume(
+        self, queue_id: str, last: LastSeen | None, person_id: str, caller: auth.Caller, session_id: str, token_id: str
+    ) -> Queue | None:
+        """A queue that another process held, as far as the log can tell; None for one that was lost, or never was.
+
+        Raises:
+            Refusal: as `register`.
+        """
+        found = _QUEUE_ID.fullmatch(queue_id)
+        if found is None or (found[2] == self.process and (last is None or last.process in ("", self.process))):
+            return None
+        held = self.find(queue_id, person_id)
+        if held is not None:
+            self._drop(held)
+        elif queue_id in self._queues:
+            return None
+        after = last.position if last is not None and last.process else int(found[1])
+        return await self.register(person_id, caller, session_id, token_id, after, queue_id)
+
+    async def drain(self) -> None:
+        """End every stream, so that its page goes on in another process; one that comes now is sent on at once."""
+        await self.flush()
+        self.draining = True
+        self._close(list(self._queues.values()))
 
     def connections(self, person_id: str) -> int:
         """How many pages of a person listen now."""
@@ -296,7 +356,7 @@ class Live:
             for queue in list(self._of_person.get(person_id, {}).values()):
                 if text is None:
                     text = b"event: %s\ndata: %s\n\n" % (kind.encode(), msgspec.json.encode(data))
-                if not queue.push(text):
+                if not queue.push(text, data["position"]):
                     self._lose(queue)
 
     # --- what feed knows -----------------------------------------------------------------------------------------
@@ -355,7 +415,7 @@ async def stream(queue: Queue | None, last: int | None, signed_in: Callable[[], 
     queue.wake.set()  # a connection that this one replaces ends by itself
     metrics.LIVE_CONNECTIONS.inc()
     try:
-        yield b"retry: 2000\n\n"
+        yield AGAIN
         if last is not None:
             again = queue.unseen(last)
             if again is None:

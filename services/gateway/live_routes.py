@@ -1,13 +1,14 @@
 """Where pages register for live updates, and where they listen."""
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import msgspec
 from litestar import Response, get
 
 from .http import AnyRequest, current_person, gateway
-from .live import CONNECTIONS_PER_PERSON, IDLE_SECONDS, stream
+from .live import AGAIN, CONNECTIONS_PER_PERSON, IDLE_SECONDS, LastSeen, stream
 from .problems import Refusal
 from .streaming import EventStream
 
@@ -39,10 +40,17 @@ async def listen(request: AnyRequest) -> EventStream:
     """The events of a queue, as server-sent events."""
     me = current_person(request)
     parts = gateway(request)
-    queue = parts.live.find(request.query_params.get("queue", ""), me.person_id)
+    if parts.live.draining:
+        return EventStream(elsewhere())
+    queue_id = request.query_params.get("queue", "")
+    queue = parts.live.find(queue_id, me.person_id)
     if queue is not None and not queue.connected and parts.live.connections(me.person_id) >= CONNECTIONS_PER_PERSON:
         raise Refusal(429, f"At most {CONNECTIONS_PER_PERSON} pages receive live updates: close some.", retry_seconds=int(IDLE_SECONDS))
-    last = request.headers.get("last-event-id", "")
+    last = LastSeen.of(request.headers.get("last-event-id", ""))
+
+    if queue is None or (last is not None and last.process not in ("", parts.live.process)):
+        queue = await parts.live.resume(queue_id, last, me.person_id, me.caller, me.session_id, me.token_id)
+        last = None
 
     async def signed_in() -> bool:
         if not me.session_id:
@@ -50,7 +58,12 @@ async def listen(request: AnyRequest) -> EventStream:
         session = await parts.sessions.get(me.session_id)
         return session is not None and session.expire_time > parts.context.now()
 
-    return EventStream(stream(queue, int(last) if last.isascii() and last.isdigit() and len(last) < 19 else None, signed_in))
+    return EventStream(stream(queue, last.number if last is not None else None, signed_in))
+
+
+async def elsewhere() -> AsyncGenerator[bytes, None]:
+    """A stream that ends at once: the browser comes back in two seconds, and reaches a process that goes on."""
+    yield AGAIN
 
 
 route_handlers: list[Any] = [register, listen]

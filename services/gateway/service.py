@@ -75,6 +75,7 @@ def assemble(context: Context) -> Assembly:
         ),
         tasks=(tidy, gateway.live.tend, gateway.live.flush_forever, lambda: gauge_visits(context)),
         app=create_app(gateway),
+        drain=gateway.live.drain,
     )
 
 
@@ -86,4 +87,5 @@ SERVICE = Service(
     subscribed=(Follows("identity", LeaversSignedOut()),),
     follows=("identity", "feed"),
     calls=("identity", "feed", "search"),
+    needs=("blob_url", "secret_key"),
 )

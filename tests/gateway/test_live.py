@@ -174,6 +174,28 @@ async def test_an_unknown_queue_means_reload(network: Network) -> None:
     assert (await network.anybody.client.get("/live/register")).status_code == 401
 
 
+async def test_another_process_goes_on_from_the_log(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    ada, bo = network.administrator, await network.person("Bo Berg")
+    here = network.gateway.live
+    queue = (await bo.client.get("/live/register")).json()["queue"]
+    async with listening(network, bo, queue) as first:
+        posts = [(await ada.post("/posts", {"body": f"number {n}"})).json()["id"] for n in range(3)]
+        seen = [await first.until("post") for _ in range(2)]
+    here._drop(here.find(queue, bo.id) or pytest.fail("the queue is gone"))
+    monkeypatch.setattr(here, "process", "ffffffffffff")
+    async with listening(network, bo, queue) as fresh:  # the page registered there, and connects here
+        assert [(await fresh.until("post"))["post_id"] for _ in range(3)] == posts
+    async with listening(network, bo, queue, **{"last-event-id": seen[1]["id"]}) as again:  # the connection broke there
+        assert (await again.until("post"))["post_id"] == posts[2]
+    with monkeypatch.context() as small:
+        small.setattr(live, "MISSED_EVENTS", 1)
+        async with listening(network, bo, queue, **{"last-event-id": seen[0]["id"]}) as late:
+            assert (await late.next() or {})["event"] == "reload"
+    await here.drain()
+    async with listening(network, bo, queue) as leaving:
+        assert await leaving.next() is None
+
+
 async def test_who_falls_behind_reloads(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live, "QUEUE_LENGTH", 3)
     ada, bo = network.administrator, await network.person("Bo Berg")

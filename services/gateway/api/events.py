@@ -58,6 +58,8 @@ async def list_events(call: Call, query: EventsQuery) -> Any:
         )
 
     async def may_go_on() -> bool:
+        if call.gateway.live.draining:
+            return False
         if me.session_id:
             session = await call.gateway.sessions.get(me.session_id)
             if session is None or session.expire_time <= call.gateway.context.now():
