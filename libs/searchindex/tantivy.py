@@ -14,11 +14,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
 import os
 import shutil
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import lru_cache, partial
@@ -29,13 +28,12 @@ import tantivy
 from tantivy import Occur
 from tantivy import Query as Clauses
 
-from libs.searchindex import text
+from libs.searchindex import ranking, text
 from libs.searchindex.index import (
     OFFSET_MAX,
     WRITE_DOCUMENTS_MAX,
     Checkpoint,
     Document,
-    Fragment,
     Hit,
     IndexBusy,
     IndexUnusable,
@@ -52,15 +50,8 @@ from libs.searchindex.index import (
 FORMAT: Final = 1
 WRITER_BYTES: Final = 15_000_000
 RERANKED: Final = 200  # hits whose order the age changes; pages beyond keep the order of the match alone
-AGE_WEIGHT: Final = 0.25  # the share of the score that age can take
-AGE_HALF_LIFE_US: Final = 90 * 24 * 3600 * 1_000_000
-SUGGESTION_CANDIDATES: Final = 60
 
 T = TypeVar("T")
-
-_FIELD_BOOSTS: Final = {"title": 3.0, "names": 3.0, "keywords": 1.5, "body": 1.0}
-_FORM_BOOST: Final = 0.7  # a word as it was typed beats its stem
-_PREFIX_SCORE: Final = 0.5
 
 
 @lru_cache(maxsize=32)
@@ -69,7 +60,8 @@ def _stemmer(algorithm: str) -> tantivy.TextAnalyzer:
 
 
 @lru_cache(maxsize=16_384)
-def _stem(algorithm: str, word: str) -> str:
+def stem(algorithm: str, word: str) -> str:
+    """The stem of a lower-case word by a Snowball algorithm, named as in `text.STEMMERS`."""
     return str(_stemmer(algorithm).analyze(word)[0])
 
 
@@ -81,7 +73,7 @@ def _schema() -> tantivy.Schema:
     builder.add_integer_field("create_time", fast=True, indexed=True)
     for name in ("audience", "language", "author_id", "community_id", "tags", "person_name"):
         builder.add_text_field(name, tokenizer_name="raw", index_option="basic")
-    for name in _FIELD_BOOSTS:
+    for name in ranking.FIELD_BOOSTS:
         builder.add_text_field(name, tokenizer_name="terms", index_option="position")
         builder.add_text_field(f"{name}_forms", tokenizer_name="terms", index_option="freq")
     for name in ("person_words", "person_keywords"):
@@ -220,7 +212,7 @@ class TantivyIndex:
     async def count(self, query: Query) -> int:
         """How many documents match."""
         matching, _ = self._matching(query)
-        return _total(_facets(self._generation.searcher, matching), query)
+        return ranking.total(_facets(self._generation.searcher, matching), query)
 
     async def search(self, query: Query) -> Results:
         """The page of hits; inline, a few milliseconds. The event loop runs between the hits of a page with long bodies."""
@@ -228,16 +220,16 @@ class TantivyIndex:
         offset = offset_of(query.page_token)
         matching, clauses = self._matching(query)
         facets = _facets(searcher, matching)
-        total = _total(facets, query)
+        total = ranking.total(facets, query)
         if total <= offset:
             return Results(hits=[], total=total, facets=facets)
         found = self._ranked(
             searcher, _all(matching, self._of_kinds(query)), query, offset, by_match=any(not clause.excluded for clause in clauses)
         )
-        highlighter = text.Highlighter(clauses, _stem)
+        highlighter = text.Highlighter(clauses, stem)
         hits = []
         for score, at in found:
-            hits.append(_hit(searcher.doc(at), score, highlighter))
+            hits.append(ranking.hit(json.loads(searcher.doc(at)["stored"][0]), score, highlighter))
             await asyncio.sleep(0)
         return Results(hits=hits, total=total, facets=facets, next_page_token=next_page_token(offset, query.limit, total))
 
@@ -252,7 +244,7 @@ class TantivyIndex:
         best, rest = found[:RERANKED], found[RERANKED:]
         now = self._clock()
         times = searcher.fast_field_values("create_time", [at for _, at in best])
-        aged = [(score * freshness(int(then or 0), now), at) for (score, at), then in zip(best, times, strict=True)]
+        aged = [(score * ranking.freshness(int(then or 0), now), at) for (score, at), then in zip(best, times, strict=True)]
         aged.sort(key=lambda pair: -pair[0])
         return [*aged, *rest][offset : offset + asked.limit]
 
@@ -267,11 +259,11 @@ class TantivyIndex:
             if value:
                 filters.append(_silent(Clauses.term_query(schema, field, value, "basic")))
         if query.tag:
-            filters.append(_silent(Clauses.term_query(schema, "tags", _tag(query.tag), "basic")))
+            filters.append(_silent(Clauses.term_query(schema, "tags", ranking.folded_tag(query.tag), "basic")))
         if query.after_time is not None or query.before_time is not None:
             before = None if query.before_time is None else query.before_time - 1
             filters.append(_silent(Clauses.range_query(schema, "create_time", tantivy.FieldType.Integer, query.after_time, before)))
-        clauses = text.parse(query.text, _stem, self._generation.languages)
+        clauses = text.parse(query.text, stem, self._generation.languages)
         if query.text.strip():
             filters.append(_text_query(schema, clauses))
         return _all(*filters), clauses
@@ -285,14 +277,14 @@ class TantivyIndex:
         schema, searcher = self._generation.schema, self._generation.searcher
         start = text.folded_name(typed)
         wanted = _all(_audience(schema, audience), *[_person_word(schema, options) for options in words])
-        begins = Clauses.const_score_query(Clauses.fuzzy_term_query(schema, "person_name", start, 0, True, True), 20.0)
+        begins = Clauses.const_score_query(Clauses.fuzzy_term_query(schema, "person_name", start, 0, True, True), ranking.NAME_BEGINS_SCORE)
         query = Clauses.boolean_query([(Occur.Must, wanted), (Occur.Should, begins)])
         candidates = []
-        for score, at in searcher.search(query, max(limit, SUGGESTION_CANDIDATES), count=False).hits:
+        for score, at in searcher.search(query, max(limit, ranking.SUGGESTION_CANDIDATES), count=False).hits:
             stored = json.loads(searcher.doc(at)["stored"][0])
             candidates.append((-score, text.folded_name(stored["title"]), stored["id"], stored))
         candidates.sort(key=lambda candidate: candidate[:3])
-        return [_person(stored, -score, words) for score, _, _, stored in candidates[:limit]]
+        return [ranking.person(stored, -score, words, stem) for score, _, _, stored in candidates[:limit]]
 
     def rebuilding(self) -> AbstractAsyncContextManager[SearchIndex]:
         """A fresh generation; needs as much disk again until the block is left."""
@@ -382,13 +374,6 @@ class TantivyHome:
         discard(self.folder)
 
 
-def freshness(then: int, now: int) -> float:
-    """The factor by which age lowers a score: 1 for now, never below 1 - `AGE_WEIGHT`; a document without a time has no age."""
-    if then == 0:
-        return 1.0
-    return 1 - AGE_WEIGHT + AGE_WEIGHT * math.exp2(-max(0, now - then) / AGE_HALF_LIFE_US)
-
-
 def _read_state(folder: Path) -> str:
     try:
         state = json.loads((folder / "index.json").read_text("utf-8"))
@@ -440,14 +425,14 @@ def _entry(document: Document | Removal) -> dict[str, Any]:
     if isinstance(document, Removal):
         return entry
     languages = text.languages_of(document.language)
-    tags = [_tag(tag) for tag in document.tags]
+    tags = [ranking.folded_tag(tag) for tag in document.tags]
     for field, value in (
         ("title", document.title),
         ("names", " ".join(document.names)),
         ("keywords", " ".join(document.keywords)),
         ("body", document.body),
     ):
-        forms = text.forms(value, languages, _stem)
+        forms = text.forms(value, languages, stem)
         if field == "body":
             forms.extend("#" + "".join(tag.split()) for tag in tags)
         entry[field] = " ".join(text.words(value))
@@ -457,11 +442,6 @@ def _entry(document: Document | Removal) -> dict[str, Any]:
         entry["person_name"] = [text.folded_name(name)[:200] for name in names]
         entry["person_words"] = " ".join(text.names_terms(names))
         entry["person_keywords"] = " ".join(text.names_terms(document.keywords))
-    stored = {
-        "id": document.id, "kind": document.kind, "title": document.title, "body": document.body, "language": document.language,
-        "author_id": document.author_id, "community_id": document.community_id, "create_time": document.create_time,
-        "extra": document.extra,
-    }  # fmt: skip
     return entry | {
         "kind": document.kind,
         "create_time": document.create_time,
@@ -470,12 +450,8 @@ def _entry(document: Document | Removal) -> dict[str, Any]:
         "author_id": document.author_id,
         "community_id": document.community_id,
         "tags": tags,
-        "stored": json.dumps(stored, separators=(",", ":")),
+        "stored": json.dumps(ranking.to_show(document), separators=(",", ":")),
     }
-
-
-def _tag(tag: str) -> str:
-    return text.fold(tag.strip().lstrip("#\uff03"))
 
 
 def _all(*queries: Clauses | Sequence[Clauses]) -> Clauses:
@@ -506,7 +482,7 @@ def _text_query(schema: tantivy.Schema, clauses: Sequence[text.Clause]) -> Claus
         else:
             required.append((Occur.Must, query))
     if words:
-        required.append((Occur.Must, Clauses.boolean_query(words, math.ceil(len(words) * 0.75))))
+        required.append((Occur.Must, Clauses.boolean_query(words, ranking.needed(len(words)))))
     if all(occur == Occur.MustNot for occur, _ in required):
         required.append((Occur.Must, Clauses.all_query()))
     return Clauses.boolean_query(required)
@@ -523,9 +499,9 @@ def _clause_query(schema: tantivy.Schema, clause: text.Clause) -> Clauses:
     if clause.excluded:  # -running keeps what only says "run": the word itself is excluded, in every field
         return options[0]
     for form in clause.terms:
-        options.append(Clauses.boost_query(_any_field(partial(_form, schema, form)), _FORM_BOOST))
+        options.append(Clauses.boost_query(_any_field(partial(_form, schema, form)), ranking.FORM_BOOST))
     if clause.prefix:
-        options.append(_any_field(lambda field: Clauses.const_score_query(_prefix(schema, field, clause.terms[0]), _PREFIX_SCORE)))
+        options.append(_any_field(lambda field: Clauses.const_score_query(_prefix(schema, field, clause.terms[0]), ranking.PREFIX_SCORE)))
     return Clauses.disjunction_max_query(options)
 
 
@@ -534,7 +510,8 @@ def _form(schema: tantivy.Schema, form: str, field: str) -> Clauses:
 
 
 def _any_field(query: Callable[[str], Clauses]) -> Clauses:
-    return Clauses.disjunction_max_query([Clauses.boost_query(query(field), boost) for field, boost in _FIELD_BOOSTS.items()], 0.1)
+    each = [Clauses.boost_query(query(field), boost) for field, boost in ranking.FIELD_BOOSTS.items()]
+    return Clauses.disjunction_max_query(each, ranking.OTHER_FIELDS)
 
 
 def _run_query(schema: tantivy.Schema, field: str, pairs: Sequence[str]) -> Clauses:
@@ -542,7 +519,7 @@ def _run_query(schema: tantivy.Schema, field: str, pairs: Sequence[str]) -> Clau
     if len(pairs) == 1 and len(pairs[0]) == 1:
         return _form(schema, pairs[0], field)
     each = [(Occur.Should, Clauses.term_query(schema, field, pair)) for pair in dict.fromkeys(pairs)]
-    some = Clauses.boolean_query(each, math.ceil(len(each) * 0.75))
+    some = Clauses.boolean_query(each, ranking.needed(len(each)))
     if len(pairs) == 1:
         return some
     return Clauses.boolean_query([(Occur.Must, some), (Occur.Should, Clauses.phrase_query(schema, field, list(pairs)))])
@@ -553,49 +530,18 @@ def _prefix(schema: tantivy.Schema, field: str, start: str) -> Clauses:
 
 
 def _person_word(schema: tantivy.Schema, options: Sequence[str]) -> Clauses:
-    """Scores in steps, a better kind of match always first: whole word, beginning, typing errors; names before job title and department."""
-    steps: list[tuple[float, Clauses]] = []
-    for index, word in enumerate(options):
-        spelling = 0.95 if index else 1.0
-        errors = text.allowed_errors(word)
-        for field, weight in (("person_words", 1.0), ("person_keywords", 0.2)):
-            steps.append((10 * weight * spelling, Clauses.term_query(schema, field, word, "basic")))
-            steps.append((7 * weight * spelling, _prefix(schema, field, word)))
-            for allowed in range(1, errors + 1):
-                steps.append((5 * weight * spelling / allowed, Clauses.fuzzy_term_query(schema, field, word, allowed, True, False)))
-                steps.append((4 * weight * spelling / allowed, Clauses.fuzzy_term_query(schema, field, word, allowed, True, True)))
-    return Clauses.disjunction_max_query([Clauses.const_score_query(query, score) for score, query in steps])
+    steps: list[Clauses] = []
+    for score, match, field, word, errors in ranking.person_steps(options):
+        if match == "whole" and not errors:
+            query = Clauses.term_query(schema, field, word, "basic")
+        elif not errors:
+            query = _prefix(schema, field, word)
+        else:
+            query = Clauses.fuzzy_term_query(schema, field, word, errors, True, match == "start")
+        steps.append(Clauses.const_score_query(query, score))
+    return Clauses.disjunction_max_query(steps)
 
 
 def _facets(searcher: tantivy.Searcher, query: Clauses) -> dict[str, int]:
     answer = searcher.aggregate(query, {"kinds": {"terms": {"field": "kind", "size": 100}}})
     return {str(bucket["key"]): int(bucket["doc_count"]) for bucket in answer["kinds"]["buckets"]}
-
-
-def _total(facets: Mapping[str, int], query: Query) -> int:
-    return sum(count for kind, count in facets.items() if not query.kinds or kind in query.kinds)
-
-
-def _hit(found: tantivy.Document, score: float, highlighter: text.Highlighter) -> Hit:
-    stored = json.loads(found["stored"][0])
-    languages = text.languages_of(stored["language"])
-    return _shown(stored, score, highlighter.whole(stored["title"], languages), highlighter.snippet(stored["body"], languages))
-
-
-def _person(stored: dict[str, Any], score: float, words: Sequence[tuple[str, ...]]) -> Hit:
-    nothing = text.Highlighter([], _stem)
-    return _shown(stored, score, Fragment(stored["title"], text.typed_ranges(stored["title"], words)), nothing.snippet(stored["body"], ()))
-
-
-def _shown(stored: dict[str, Any], score: float, title: Fragment, snippet: Fragment) -> Hit:
-    return Hit(
-        id=stored["id"],
-        kind=stored["kind"],
-        score=score,
-        title=title,
-        snippet=snippet,
-        author_id=stored["author_id"],
-        community_id=stored["community_id"],
-        create_time=stored["create_time"],
-        extra=stored["extra"],
-    )

@@ -11,7 +11,7 @@ import re
 import sys
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -150,6 +150,23 @@ def stems(raw: str, term: str, languages: Iterable[str], stem: Stem) -> list[str
     return list(found)
 
 
+def to_stem(text: str, languages: Sequence[str]) -> dict[str, list[str]]:
+    """The words of a text by the algorithm that is to stem them, each with and without its diacritics, for an engine that stems itself."""
+    found: dict[str, list[str]] = {}
+    for token in tokens(text):
+        if token.kind != "word":
+            continue
+        lower = unicodedata.normalize("NFC", token.raw).lower()[:TERM_LENGTH_MAX]
+        for algorithm in dict.fromkeys(STEMMERS[language] for language in _of_script(lower, languages)):
+            found.setdefault(algorithm, []).extend(dict.fromkeys((lower, token.term)))
+    return found
+
+
+def without_stems(forms: Iterable[str]) -> list[str]:
+    """Those of a text's or clause's forms that are no stems: an engine that stems itself is given these."""
+    return [form for form in forms if ":" not in form]
+
+
 def spellings(raw: str, term: str, *, reduce: bool) -> list[str]:
     """Other ways to write a word: Müller as mueller and, where `reduce`, Mueller as muller."""
     found = []
@@ -194,12 +211,14 @@ class Clause:
 
     A `word` (or symbol) has its exact term first and then its forms in `terms`; a `run` of an unspaced script has its pairs, a `phrase` its
     words in order, a `tag` or `handle` its one term with the sign. `prefix` says that longer words beginning with the first term match too.
+    `raw` is a word as it was typed.
     """
 
     kind: str
     terms: tuple[str, ...]
     excluded: bool = False
     prefix: bool = False
+    raw: str = ""
 
 
 _QUOTES = '"\u201c\u201d\u201e'
@@ -221,11 +240,11 @@ def parse(text: str, stem: Stem, languages: Sequence[str] = QUERY_LATIN) -> list
             clauses = _bare(match["rest"], stem, languages)
             if excluded and len(clauses) > 1:  # -well-known excludes the thing, not each of its words
                 clauses = _phrase(match["rest"], stem, languages)
-        found.extend(Clause(clause.kind, clause.terms, excluded) for clause in clauses)
+        found.extend(replace(clause, excluded=excluded) for clause in clauses)
         end = match.end() if match["phrase"] is None else 0
     found = found[:CLAUSES_MAX]
     if found and end == len(text) and found[-1].kind == "word" and not found[-1].excluded and len(found[-1].terms[0]) > 1:
-        found[-1] = Clause("word", found[-1].terms, prefix=True)
+        found[-1] = replace(found[-1], prefix=True)
     return found
 
 
@@ -250,7 +269,7 @@ def _bare(text: str, stem: Stem, languages: Sequence[str]) -> list[Clause]:
             found.append(Clause(token.kind, (token.term,)))
             skip_to = token.end
         else:
-            found.append(Clause("word", (token.term, *_query_forms(token, stem, languages))))
+            found.append(Clause("word", (token.term, *_query_forms(token, stem, languages)), raw=token.raw))
     if run:
         found.append(_run(run))
     return found

@@ -145,6 +145,9 @@ def staff() -> list[Document]:
 class SearchIndexContract:
     """Subclass with `open_index`; every test starts with an empty index."""
 
+    visible_seconds = 1.0
+    """How long a test waits for a write to show. The promise is a second; an engine that shares a busy machine may be given longer."""
+
     async def open_index(self, place: Path) -> SearchIndex:
         """Opens the index that belongs to a place, created at first. The engine takes `NOW` for the time."""
         raise NotImplementedError
@@ -193,6 +196,7 @@ class SearchIndexContract:
         await index.write([post("p1", "kept", 7)], Checkpoint("feed", 7))
         await index.close()
         again = await self.open_index(tmp_path)
+        await again.refresh()
         assert (await ids(again, "kept"), await again.checkpoint("feed"), await again.checkpoint("identity")) == (["p1"], 7, 0)
         await again.close()
 
@@ -206,7 +210,7 @@ class SearchIndexContract:
 
     async def test_a_write_is_found_within_a_second_without_refresh(self, index: SearchIndex) -> None:
         await index.write([post("p1", "soon")])
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(self.visible_seconds):
             while not await ids(index, "soon"):
                 await asyncio.sleep(0.01)  # an engine of another process says nothing when it is ready
 
