@@ -94,6 +94,7 @@ class Keys:
         self._looked = 0.0
         self._told = ""
         self._by_id: dict[str, OKPKey] = {}
+        self._marks: dict[str, str] = {}
         self._set = KeySet([])
         self._signing = ""
         try:
@@ -127,12 +128,15 @@ class Keys:
         self._look()
         return self._set
 
-    def counts(self, key_id: str) -> bool:
-        """Whether signatures of this key count; one that is not known is looked for at once."""
+    def mark(self, key_id: str) -> str:
+        """What tells the key of this id from any other that had or will have the id; empty when its signatures do not count.
+
+        A key that is not known is looked for at once.
+        """
         self._look()
-        if key_id not in self._by_id:
+        if key_id not in self._marks:
             self._look(at_once=True)
-        return key_id in self._by_id
+        return self._marks.get(key_id, "")
 
     def _look(self, *, at_once: bool = False) -> None:
         now = time.monotonic()
@@ -177,6 +181,7 @@ class Keys:
                 signing = key.kid or ""
         self._by_id, self._signing = by_id, signing
         self._set = KeySet(list(by_id.values()))
+        self._marks = {key_id: key.thumbprint() for key_id, key in by_id.items()}
         # A damaged file may be one that is still being written: it is read again the next time.
         self._stamp = None if damaged else tuple(files.items())
 
@@ -233,7 +238,7 @@ class Tokens:
         held = self._signed.get(caller)
         # By both clocks: one that is set back would make a token look fresh that other machines know to be past its time.
         fresh = held is not None and held.fresh_until > time.monotonic() and held.expires - now > REUSE_SECONDS
-        if held is not None and fresh and self._keys.counts(held.key_id):
+        if held is not None and fresh and self._keys.mark(held.key_id) == held.mark:
             return held.token
         expires = int(now) + TOKEN_SECONDS
         claims = {
@@ -242,7 +247,8 @@ class Tokens:
         }
         key = self._keys.signing
         token = jwt.encode({"alg": "Ed25519", "kid": key.kid}, claims, key, algorithms=_ALGORITHMS)
-        _hold(self._signed, caller, _Signed(time.monotonic() + REUSE_SECONDS, expires, key.kid or "", token))
+        key_id = key.kid or ""
+        _hold(self._signed, caller, _Signed(time.monotonic() + REUSE_SECONDS, expires, key_id, self._keys.mark(key_id), token))
         return token
 
     def check(self, token: str) -> Caller:
@@ -253,13 +259,14 @@ class Tokens:
         """
         now = time.time()
         held = self._checked.get(token)
-        if held is not None and self._keys.counts(held.key_id):
+        if held is not None and self._keys.mark(held.key_id) == held.mark:
             if held.expires > now:
                 return held.caller
             raise Unauthenticated("the token is past its time")
         try:
             key_id = _key_id(token)
-            if not self._keys.counts(key_id):
+            mark = self._keys.mark(key_id)
+            if not mark:
                 raise Unauthenticated("the token is not valid")
             claims = jwt.decode(token, self._keys.checking, algorithms=_ALGORITHMS).claims
             subject, expires = str(claims["sub"]), float(claims["exp"])
@@ -273,7 +280,7 @@ class Tokens:
             caller = Caller(service=subject.removeprefix("service:"), roles=roles, scopes=scopes)
         else:
             caller = Caller(person_id=subject, roles=roles, scopes=scopes)
-        _hold(self._checked, token, _Checked(expires, key_id, caller))
+        _hold(self._checked, token, _Checked(expires, key_id, mark, caller))
         return caller
 
 
@@ -281,12 +288,14 @@ class _Signed(NamedTuple):
     fresh_until: float
     expires: float
     key_id: str
+    mark: str
     token: str
 
 
 class _Checked(NamedTuple):
     expires: float
     key_id: str
+    mark: str
     caller: Caller
 
 

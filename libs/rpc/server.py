@@ -308,7 +308,8 @@ class _Health(health.aio.HealthServicer):  # type: ignore[misc]
 
     async def Watch(self, request: Any, context: Any) -> None:
         """Tell of each change until the server stops."""
-        await self._until_stop(super().Watch(request, context))
+        if not await self._until_stop(super().Watch(request, context)):
+            await context.write(health_pb2.HealthCheckResponse(status=health_pb2.HealthCheckResponse.NOT_SERVING))
 
     async def tell(self, service: str, answer: bool) -> None:
         self._said.add(service)

@@ -52,9 +52,8 @@ class House(FeedServiceServicer):
                 task = asyncio.create_task(self._later())
                 self.left_behind = task
         actor = auth.optional_caller()
-        return pb.Post(
-            post_id=str(deadlines.remaining()), body=actor.actor_id if actor else "", community_name=traces.trace_id(), etag=auth.acting_token()
-        )
+        who = actor.actor_id if actor else ""
+        return pb.Post(post_id=str(deadlines.remaining()), body=who, community_name=traces.trace_id(), etag=auth.acting_token())
 
     async def _later(self) -> str:
         await self.release.wait()
