@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from libs.runtime import cluster_commands
 from libs.runtime.cli import build
 from libs.runtime.embedded import Embedded
 from services.feed.service import SERVICE as FEED
@@ -36,6 +37,7 @@ def main() -> None:
     """Run the `watercooler` command."""
     watercooler = build(SERVICES, prepare_sample, way_in)
     importer.register(watercooler)
+    cluster_commands.register(watercooler)
     watercooler()
 
 

@@ -21,6 +21,7 @@ from libs.eventstore.model import Rejected
 from libs.eventstore.store import SCHEMA
 from libs.rpc.auth import KeysUnusable
 from libs.rpc.errors import RpcError
+from libs.rpc.tls import TlsUnusable
 from libs.subscriptions import rebuild as rebuilding
 from libs.subscriptions.cloudevents import to_json
 from libs.telemetry import logs
@@ -31,6 +32,8 @@ from .engines import Engines
 from .service import Service
 from .settings import Settings, SettingsError, load
 from .verify import verify as verify_network
+
+SERVING = ("run", "serve", "gateway")
 
 T = TypeVar("T")
 
@@ -118,7 +121,7 @@ def run_async(work: Awaitable[T]) -> T:
     except BrokenPipeError:
         raise  # whoever read our output has read enough: click ends quietly
     except (
-        UnusableDatabase, AlreadyRunning, DatabaseError, KeysUnusable, UnknownEventType, Rejected, rebuilding.CannotRebuild,
+        UnusableDatabase, AlreadyRunning, DatabaseError, KeysUnusable, TlsUnusable, UnknownEventType, Rejected, rebuilding.CannotRebuild,
         backups.BackupError, OSError,
     ) as error:
         raise click.ClickException(str(error)) from error
@@ -154,7 +157,7 @@ def build(services: Sequence[Service], prepare_sample: Prepare | None = None, wa
         os.umask(0o077)  # whatever is written from here on may hold personal data, and is for its owner only
         settings = _loaded(data=data)
         spare_collector()
-        logs.configure(settings.log_format, settings.log_level if context.invoked_subcommand == "run" else "warning")
+        logs.configure(settings.log_format, settings.log_level if context.invoked_subcommand in SERVING else "warning")
         context.obj = App(services, settings, as_json, Console())
 
     @watercooler.command()
@@ -174,7 +177,7 @@ def build(services: Sequence[Service], prepare_sample: Prepare | None = None, wa
     def rebuild(app: App, service: str, projection: str | None) -> None:
         """Rebuild the read models of SERVICE, or one PROJECTION, from the log; the network may go on running."""
         app.need_network()
-        run_async(_rebuild(app, _named(app, service), projection))
+        run_async(_rebuild(app, named(app, service), projection))
 
     @watercooler.group()
     def events() -> None:
@@ -189,7 +192,7 @@ def build(services: Sequence[Service], prepare_sample: Prepare | None = None, wa
     def tail(app: App, service: str, after: int | None, limit: int | None, follow: bool) -> None:
         """Print the events of SERVICE, one a line."""
         app.need_network()
-        run_async(_tail(app, _named(app, service), after, limit, follow))
+        run_async(_tail(app, named(app, service), after, limit, follow))
 
     @events.command()
     @click.argument("service")
@@ -198,7 +201,7 @@ def build(services: Sequence[Service], prepare_sample: Prepare | None = None, wa
     def show(app: App, service: str, what: str) -> None:
         """Print one event by id or position, or every event of a stream."""
         app.need_network()
-        run_async(_show(app, _named(app, service), what))
+        run_async(_show(app, named(app, service), what))
 
     @watercooler.command()
     @click.pass_obj
@@ -249,7 +252,8 @@ def build(services: Sequence[Service], prepare_sample: Prepare | None = None, wa
     return watercooler
 
 
-def _named(app: App, name: str) -> Service:
+def named(app: App, name: str) -> Service:
+    """The service of that name; ends the command where there is none."""
     for service in app.services:
         if service.name == name:
             return service
@@ -309,12 +313,13 @@ async def _rebuild_part(app: App, service: Service, network: Embedded, part: str
     async with database.transaction() as tx:
         await tx.execute("DELETE FROM rebuild_requests WHERE part = :part", part=part)
         await tx.execute("INSERT INTO rebuild_requests (part, request_time) VALUES (:part, :now)", part=part, now=time.time_ns() // 1_000)
-    worker: Embedded | None = Embedded(app.services, app.settings)
-    try:
-        assert worker is not None
-        await worker.start()
-    except AlreadyRunning:
-        worker = None
+    worker: Embedded | None = None
+    if not app.settings.kafka_brokers:  # in a cluster the worker of the service does it
+        worker = Embedded(app.services, app.settings)
+        try:
+            await worker.start()
+        except AlreadyRunning:
+            worker = None
     try:
         with app.progress() as progress:
             task = progress.add_task(f"{service.name}.{part}", total=None)

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from libs.db import migrate
 from libs.db.database import DatabaseBusy
-from libs.eventstore.model import Log, Recorded
+from libs.eventstore.model import Log, Recorded, Rejected
 from libs.eventstore.personal import marks
 from libs.eventstore.store import SCHEMA, SCHEMA_VERSION, EventStore
 from libs.rpc.auth import Caller, Tokens
@@ -69,10 +69,15 @@ class Process:
 
         Raises:
             SettingsError: one that is needed is not set.
+            Rejected: the service has nothing to do in these roles.
         """
         unknown = sorted(set(roles) - set(ROLES))
         if unknown or not roles:
             raise ValueError(f"there is no role {', '.join(unknown) or 'given'}: choose from {', '.join(ROLES)}")
+        if not service.streams:  # no events of its own
+            if tuple(roles) == (RELAY,):
+                raise Rejected(f"{service.name} has no events of its own to relay: serve it with the roles api and worker")
+            roles = [role for role in roles if role != RELAY]
         why = f"`serve {service.name}`"
         need(settings, "database_url", "kafka_brokers", why=why)
         if set(roles) - {RELAY}:

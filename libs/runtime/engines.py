@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from libs.subscriptions.kafka import KafkaConfig
 
 SERVICE_PLACE = "{service}"
-KEY_FILES = ("*.jwk", "*.pem")
 
 
 class Engines:
@@ -131,9 +130,10 @@ class Engines:
             KeysUnusable: a file in the folder is no key, or there is none and none may be made.
         """
         folder = self.settings.keys or self.settings.data / "keys"
-        if (self.settings.keys or not make) and not any(path for kind in KEY_FILES for path in folder.glob(kind)):
-            raise KeysUnusable(f"keys: there is no key in {folder}; make one by `watercooler keys new {folder}`, the same for all services")
-        return Keys(folder)
+        try:
+            return Keys(folder, make=make and self.settings.keys is None)
+        except KeysUnusable as error:
+            raise KeysUnusable(f"keys: {error}; `watercooler keys new {folder}` makes one, the same for all services") from error
 
     async def close(self) -> None:
         """Close every database."""

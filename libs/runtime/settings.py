@@ -498,10 +498,11 @@ def need(settings: Settings, *names: str, why: str) -> None:
     for name in names:
         if not getattr(settings, name):
             kind: Kind = _kinds()[name]
-            example = kind.words.partition("as in ")[2] or "a value"
+            example = kind.words.partition("as in ")[2]
             variable = PREFIX + name.upper()
-            either = f" (or {variable}_FILE, a file with it)" if name in _secrets() else ""
-            problems.append(f"{name}: is not set, and {why} needs it; set {variable}={example}{either}")
+            value = f"{variable}={example}" if example else f"{variable} to {kind.words}"
+            either = f" (or {variable}_FILE to a file that holds it)" if name in _secrets() else ""
+            problems.append(f"{name}: is not set, and {why} needs it; set {value}{either}")
     if problems:
         raise SettingsError(problems)
 
