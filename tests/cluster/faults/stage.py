@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import random
 import select
 import shutil
 import socket
 import subprocess
 import sys
 import threading
+import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -81,9 +83,9 @@ class Wire:
         if os.geteuid() != 0 or shutil.which("ip") is None:
             raise EngineError("networks are made by root only, with the command ip (iproute2)")
         folder.mkdir(parents=True, exist_ok=True)
-        number = os.getpid() % 200 + 20
-        self.outside, self.inside = f"10.{number}.77.1", f"10.{number}.77.2"
-        self._name = f"wc{os.getpid() % 100000}"
+        first, second = random.SystemRandom().randint(64, 127), random.SystemRandom().randint(0, 255)
+        self.outside, self.inside = f"10.{first}.{second}.1", f"10.{first}.{second}.2"
+        self._name = f"wc{uuid.uuid4().hex[:8]}"
         self._holder = Process("network", ["unshare", "--net", "sh", "-c", f'touch "{folder}/made" && exec sleep infinity'], folder)
         self._holder.launch()
         self._doors: list[Process] = []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 
 import asyncpg
@@ -23,26 +22,6 @@ from tests.cluster.writer import Writer
 pytestmark = pytest.mark.timeout(600)
 # Longer than a lease, and than a Kafka group waits for a silent member.
 PAST_EVERY_TIME_OUT = max(LEASE_SECONDS, 10.0) * 2 + 5
-
-
-@pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory, engines: Engines) -> Iterator[Stage]:
-    """One stage for all faults."""
-    made = Stage(tmp_path_factory.mktemp("faults"), engines.s3())
-    yield made
-    made.close()
-
-
-@pytest.fixture(autouse=True)
-def healed(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Every test begins with all processes at work; what the cluster said is in the report of one that fails."""
-    if "stage" not in request.fixturenames:
-        yield
-        return
-    stage: Stage = request.getfixturevalue("stage")
-    stage.heal()
-    yield
-    print(stage.cluster.log(3000))  # shown for a test that fails
 
 
 # --- processes of our own ------------------------------------------------------------------------------------------------

@@ -1,0 +1,45 @@
+"""A service that is away takes with it what it alone does, and nothing else; whoever asks for that is told to come again."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+
+import pytest
+
+from tests.cluster.cluster import eventually
+from tests.cluster.faults.stage import Stage
+
+pytestmark = pytest.mark.timeout(300)
+
+
+def ask(stage: Stage, path: str) -> tuple[int, str, dict[str, str]]:
+    """An API call's status, content and headers."""
+    request = urllib.request.Request(f"{stage.cluster.address}/api/v1{path}", headers={"authorization": f"Bearer {stage.admin.token}"})
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return answer.status, answer.read().decode(), dict(answer.headers)
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode(), dict(error.headers)
+
+
+@pytest.mark.parametrize(("away", "lost", "kept"), [
+    (("search",), "/find?query=water", ("/posts/{post}", "/people", "/organization/chart")),
+    (("feed-api",), "/posts/{post}", ("/people", "/organization/chart", "/find?query=water")),
+    (("identity",), "/people", ("/posts/{post}", "/find?query=water")),
+])
+def test_only_what_a_service_does_is_missing_without_it(stage: Stage, away: tuple[str, ...], lost: str, kept: tuple[str, ...]) -> None:
+    post = stage.admin.post("Still running water")
+    assert ask(stage, f"/posts/{post}")[0] == 200  # the token is known from here on
+    for name in away:
+        stage.cluster.processes[name].stop()
+    status, text, headers = ask(stage, lost.format(post=post))
+    assert status == 503, text
+    assert int(headers["Retry-After"]) > 0
+    assert json.loads(text)["status"] == 503
+    for path in kept:
+        status, text, _ = ask(stage, path.format(post=post))
+        assert status == 200, f"{path}: {status} {text}"
+    stage.cluster.start()
+    eventually("it is back", lambda: ask(stage, lost.format(post=post))[0] == 200)
