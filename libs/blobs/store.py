@@ -14,26 +14,35 @@ import re
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import obstore
 from obstore import exceptions
-from obstore.store import LocalStore, MemoryStore, ObjectStore
+from obstore.store import LocalStore, MemoryStore, ObjectStore, S3Store
 
 from libs.telemetry import metrics
 from libs.text.ids import new_id
 
+if TYPE_CHECKING:
+    from obstore import Attributes, ObjectMeta
+
 # Pieces in which blobs are read, and in which large ones are written.
 CHUNK_BYTES: Final = 256 * 1024
 PART_BYTES: Final = 5 * 1024 * 1024
+# How many of them are on their way at once: with the bytes of one upload in memory they are bounded too.
+PARTS_AT_ONCE: Final = 4
 # An upload broken off by the end of the process is swept away when a store is opened this long afterwards.
 INCOMING_HOURS_MAX: Final = 24
+PRESIGNED_SECONDS_MAX: Final = 7 * 24 * 3600
 
 _MEDIA_TYPE: Final = re.compile(r"[a-z]{1,20}/[a-z0-9][a-z0-9.+-]{0,99}")
 _ID: Final = re.compile(r"([0-9a-f]{64})-([a-z]{1,20})\.([a-z0-9][a-z0-9.+-]{0,99})")
 _INLINE: Final = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
 _SNIFFED_BYTES: Final = 16
+_S3_CODE: Final = re.compile(r"<Code>(\w+)</Code>")
+_S3_ELSEWHERE: Final = frozenset({"PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"})
 
 
 class BlobNotFound(Exception):
@@ -62,6 +71,10 @@ class BlobRangeWrong(Exception):
 
 class BlobStoreFailed(Exception):
     """The store could not do it: the disk is full, read-only or out of reach. Nothing acknowledged is lost; try again later."""
+
+
+class BlobStoreRefused(Exception):
+    """The store refuses us or is not there: settings must change first; the message names them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +107,14 @@ class BlobContent:
 
 
 class BlobStore:
-    """Blobs in a folder, in memory, or wherever obstore reaches."""
+    """Blobs in a folder, in memory, or in a bucket."""
 
-    def __init__(self, store: ObjectStore) -> None:
-        """Over an object store. For a folder or for memory use `local` and `memory`."""
+    def __init__(self, store: ObjectStore, *, place: str = "") -> None:
+        """Over an object store that `place` describes. Use `local`, `memory` and `s3`."""
         self._store = store
+        self._place = place
         self._folder = store.prefix if isinstance(store, LocalStore) else None
+        self._bucket = store if isinstance(store, S3Store) else None
 
     @classmethod
     def local(cls, folder: Path) -> BlobStore:
@@ -112,6 +127,76 @@ class BlobStore:
     def memory(cls) -> BlobStore:
         """Blobs that live as long as this object, for tests."""
         return cls(MemoryStore())
+
+    @classmethod
+    def s3(cls, *, bucket: str, prefix: str = "", endpoint: str = "", region: str, access_key: str = "", secret_key: str = "") -> BlobStore:
+        """Blobs in a bucket of an S3-compatible store, below a prefix; without an endpoint, at Amazon.
+
+        Without keys they are taken from the process's surroundings as Amazon's own tools do: variables, or the machine's role. The bucket
+        needs a lifecycle rule that aborts incomplete multipart uploads after a day: a process that ends in one cannot do it.
+        """
+        store = S3Store(
+            bucket, prefix=prefix or None,
+            config={
+                "region": region, "disable_bulk_delete": True,
+                **({"endpoint": endpoint} if endpoint else {}),
+                **({"access_key_id": access_key, "secret_access_key": secret_key} if access_key else {}),
+            },
+            client_options={
+                "allow_http": endpoint.startswith("http://"), "connect_timeout": timedelta(seconds=5), "timeout": timedelta(seconds=30),
+            },
+            retry_config={
+                "max_retries": 3, "retry_timeout": timedelta(seconds=10),
+                "backoff": {"init_backoff": timedelta(milliseconds=100), "max_backoff": timedelta(seconds=2), "base": 2},
+            },
+        )  # fmt: skip
+        return cls(store, place=f"the bucket {bucket} at {endpoint or 'Amazon S3'}")
+
+    async def check(self) -> None:
+        """Whether the store can be used, and sweeps away what uploads left that were broken off long ago.
+
+        Raises BlobStoreRefused where settings are wrong, and BlobStoreFailed where the store is out of reach.
+        """
+        try:
+            await self.sweep(INCOMING_HOURS_MAX * 3600)
+        except BlobStoreFailed as error:
+            codes = set(_S3_CODE.findall(str(error.__cause__)))
+            if "NoSuchBucket" in codes:
+                raise BlobStoreRefused(f"blob_url: nobody knows {self._place}; make it first") from error
+            if codes & _S3_ELSEWHERE:
+                raise BlobStoreRefused(f"blob_region: {self._place} is in another region") from error
+            if codes:
+                reason = ", ".join(sorted(codes))
+                raise BlobStoreRefused(f"blob_access_key, blob_secret_key: {self._place} refuses us ({reason})") from error
+            raise
+
+    async def sweep(self, seconds: float) -> int:
+        """Remove what uploads left that were broken off this long ago; answers how many there were. Raises BlobStoreFailed.
+
+        The incomplete parts in a bucket are not among it: they have no name, and the bucket's lifecycle rule takes them away.
+        """
+        swept = 0
+        oldest = datetime.now(UTC) - timedelta(seconds=seconds)
+        async for found in self._listed("incoming"):
+            if found["last_modified"] < oldest:
+                with _failures_of(found["path"]), contextlib.suppress(FileNotFoundError):
+                    await obstore.delete_async(self._store, found["path"])
+                swept += 1
+        return swept
+
+    async def presigned(self, blob_id: str, seconds: int) -> str | None:
+        """An address where anyone may fetch a blob for so long, of at most seven days; None where there is no such store.
+
+        The store answers with the blob's media type, and for all but images as a download. The address is as good as the file:
+        hand it only to who may read that. Raises BlobNotFound and BlobStoreFailed.
+        """
+        if not 1 <= seconds <= PRESIGNED_SECONDS_MAX:
+            raise ValueError(f"an address lasts from one second to {PRESIGNED_SECONDS_MAX}, not {seconds}")
+        ref = await self.head(blob_id)
+        if self._bucket is None:
+            return None
+        with _failures_of(blob_id):
+            return await obstore.sign_async(self._bucket, "GET", _path(ref.id), timedelta(seconds=seconds))
 
     async def put(self, content: bytes | AsyncIterable[bytes], media_type: str, *, limit_bytes: int) -> BlobRef:
         """Store content durably, all of it or nothing, and say what it is called from now on. The same content again changes nothing.
@@ -159,16 +244,20 @@ class BlobStore:
 
     async def refs(self) -> AsyncIterator[BlobRef]:
         """Every blob there is, in no particular order; what is added meanwhile may be missed. Raises BlobStoreFailed."""
-        batches = aiter(obstore.list(self._store, prefix="content"))
+        async for found in self._listed("content"):
+            blob_id = found["path"].rpartition("/")[2]
+            if match := _ID.fullmatch(blob_id):
+                yield BlobRef(blob_id, found["size"], f"{match[2]}/{match[3]}", match[1])
+
+    async def _listed(self, prefix: str) -> AsyncIterator[ObjectMeta]:
+        batches = aiter(obstore.list(self._store, prefix=prefix))
         while True:
-            with _failures_of("content"):
+            with _failures_of(prefix):
                 batch = await anext(batches, None)
             if batch is None:
                 return
             for found in batch:
-                blob_id = found["path"].rpartition("/")[2]
-                if match := _ID.fullmatch(blob_id):
-                    yield BlobRef(blob_id, found["size"], f"{match[2]}/{match[3]}", match[1])
+                yield found
 
     async def intact(self, blob_id: str) -> bool:
         """Whether a blob still is what its id says, by reading all of it. Raises BlobNotFound and BlobStoreFailed."""
@@ -185,9 +274,14 @@ class BlobStore:
         ref = _ref(hashlib.sha256(content).hexdigest(), len(content), media_type)
         if await self._stored(ref):
             return ref
+        if self._bucket is not None:  # a bucket shows an object when all of it is there: it needs no other name first
+            with _failures_of(ref.id, writing=True):
+                await obstore.put_async(self._store, _path(ref.id), content, attributes=_attributes(ref), use_multipart=False)
+            metrics.BLOB_BYTES.inc(ref.size)
+            return ref
         incoming = f"incoming/{new_id()}"
         try:
-            with _failures_of(incoming):
+            with _failures_of(incoming, writing=True):
                 await obstore.put_async(self._store, incoming, content, use_multipart=False)
                 await self._keep(incoming, ref)
         finally:
@@ -198,7 +292,10 @@ class BlobStore:
         digest, size, start = hashlib.sha256(), 0, b""
         incoming = f"incoming/{new_id()}"
         try:
-            writer = obstore.open_writer_async(self._store, incoming, buffer_size=PART_BYTES)
+            writer = obstore.open_writer_async(
+                self._store, incoming, buffer_size=PART_BYTES, max_concurrency=PARTS_AT_ONCE,
+                attributes=_attributes(_ref("", 0, media_type)) if self._bucket is not None else None,
+            )
             async for chunk in content:
                 size += len(chunk)
                 if size > limit_bytes:
@@ -206,11 +303,11 @@ class BlobStore:
                 if len(start) < _SNIFFED_BYTES:
                     start = (start + chunk)[:_SNIFFED_BYTES]
                 digest.update(chunk)
-                with _failures_of(incoming):
+                with _failures_of(incoming, writing=True):
                     await writer.write(chunk)
             _check_type(start, media_type)
             ref = _ref(digest.hexdigest(), size, media_type)
-            with _failures_of(incoming):
+            with _failures_of(incoming, writing=True):
                 await writer.close()
                 if not await self._stored(ref):
                     await self._keep(incoming, ref)
@@ -271,11 +368,13 @@ def sniff(start: bytes) -> str | None:
 
 
 @contextlib.contextmanager
-def _failures_of(name: str) -> Iterator[None]:
+def _failures_of(name: str, *, writing: bool = False) -> Iterator[None]:
     """What goes wrong in the store, in this module's words; what goes wrong at the caller's end passes unchanged."""
     try:
         yield
-    except (exceptions.NotFoundError, FileNotFoundError):
+    except (exceptions.NotFoundError, FileNotFoundError) as error:
+        if writing:  # there is no bucket, or its folder was taken away
+            raise BlobStoreFailed(str(error)) from error
         raise BlobNotFound(name) from None
     except (exceptions.BaseError, OSError) as error:
         raise BlobStoreFailed(str(error)) from error
@@ -290,6 +389,11 @@ def _check_type(start: bytes, media_type: str) -> None:
 
 def _ref(sha256: str, size: int, media_type: str) -> BlobRef:
     return BlobRef(f"{sha256}-{media_type.replace('/', '.', 1)}", size, media_type, sha256)
+
+
+def _attributes(ref: BlobRef) -> Attributes:
+    """What a bucket is to answer with when a blob is fetched there directly."""
+    return {"Content-Type": ref.media_type, "Content-Disposition": "inline" if ref.inline else "attachment"}
 
 
 def _path(blob_id: str) -> str:
