@@ -800,6 +800,42 @@ class PostgresDatabase:
         await self.pool.close()
 
 
+async def create(server: str, name: str) -> bool:
+    """Make an empty database; False when there is one of that name.
+
+    Args:
+        server: the address of any database of the server, by a user who may create databases.
+        name: the new database's, which that user will own.
+
+    Raises:
+        DatabaseBusy: the server cannot be reached.
+        UnusableDatabase: the address is not right.
+    """
+    return await _on_server(server, f"CREATE DATABASE {_quoted(name)} TEMPLATE template0 ENCODING 'UTF8'", asyncpg.DuplicateDatabaseError)
+
+
+async def drop(server: str, name: str) -> bool:
+    """Remove a database with all it holds, cutting those who use it; False when there is none of that name."""
+    return await _on_server(server, f"DROP DATABASE {_quoted(name)} WITH (FORCE)", asyncpg.InvalidCatalogNameError)
+
+
+async def _on_server(server: str, sql: str, done: type[asyncpg.PostgresError]) -> bool:
+    connection = await PostgresDatabase(server, _place(server), connections=1, timeout_seconds=DAY_SECONDS).connect()
+    try:
+        await connection.execute(sql)
+    except done:
+        return False
+    except _FAULTS as error:
+        raise _meaning(error) from error
+    finally:
+        await _close(connection)
+    return True
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
 _NOW = "(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::bigint"
 
 _COLUMNS = "SELECT attname FROM pg_attribute WHERE attrelid = CAST(:table AS regclass) AND attnum > 0 AND NOT attisdropped ORDER BY attnum"

@@ -1,12 +1,14 @@
 """A small world for tests: services as they run embedded, in a folder of the test's own."""
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from libs.eventstore.store import SCHEMA
 from libs.rpc.auth import Caller, acting
@@ -27,6 +29,28 @@ def shared_data() -> Path | None:
     return folder if (folder / "data").is_dir() else None
 
 
+_made: dict[str, list[str]] = {}
+FOLDERS_KEPT = 12
+
+
+async def _databases(server: str, folder: Path, services: Sequence[str]) -> str:
+    """Databases for the services of a folder, made where they are missing; those of folders long left are dropped."""
+    from libs.db.postgres import create, drop
+
+    name = hashlib.sha256(str(folder).encode()).hexdigest()[:12]
+    url = urlsplit(server)._replace(path=f"/w{name}_{{service}}").geturl()
+    made = _made.setdefault(url, [])
+    for service in services:
+        if service not in made:
+            await create(server, f"w{name}_{service}")
+            made.append(service)
+    while len(_made) > FOLDERS_KEPT:
+        oldest = next(iter(_made))
+        for service in _made.pop(oldest):
+            await drop(server, urlsplit(oldest.replace("{service}", service)).path.lstrip("/"))
+    return url
+
+
 class World:
     """Running services, and ways to act in them."""
 
@@ -37,7 +61,12 @@ class World:
     @classmethod
     @asynccontextmanager
     async def of(cls, folder: Path, *services: Service, **settings: Any) -> AsyncIterator[World]:
-        """Start services in a folder; stopping and starting again in the same folder keeps what was written."""
+        """Start services in a folder; stopping and starting again in the same folder keeps what was written.
+
+        With WATERCOOLER_TEST_DATABASE_URL, the address of a server's maintenance database, they run on databases of their own there.
+        """
+        if server := os.environ.get("WATERCOOLER_TEST_DATABASE_URL"):
+            settings.setdefault("database_url", await _databases(server, folder, [service.name for service in services]))
         embedded = Embedded(services, replace(Settings(data=folder / "var", log_level="warning"), **settings))
         await embedded.start()
         try:
