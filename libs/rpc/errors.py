@@ -12,7 +12,7 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.duration_pb2 import Duration
 from google.rpc import error_details_pb2, status_pb2
 
-from libs.db.database import DatabaseBusy, StorageFull
+from libs.db.database import DatabaseBusy, StatementTimeout, StorageFull, UnstorableText
 from libs.eventstore.model import AlreadyExists, Conflict, EditConflict, InvalidArgument, NotFound, PermissionDenied, Rejected
 from libs.searchindex.index import IndexAway
 
@@ -58,6 +58,8 @@ _CODES: tuple[tuple[type[Exception], grpc.StatusCode], ...] = (
     (StorageFull, grpc.StatusCode.UNAVAILABLE),
     (DatabaseBusy, grpc.StatusCode.UNAVAILABLE),
     (IndexAway, grpc.StatusCode.UNAVAILABLE),
+    (UnstorableText, grpc.StatusCode.INVALID_ARGUMENT),
+    (StatementTimeout, grpc.StatusCode.DEADLINE_EXCEEDED),
     (TimeoutError, grpc.StatusCode.DEADLINE_EXCEEDED),
     (NotImplementedError, grpc.StatusCode.UNIMPLEMENTED),
 )

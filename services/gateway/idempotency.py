@@ -88,6 +88,7 @@ class Idempotency:
     async def _begin(self, key: str, person_id: str, fingerprint: str) -> queries.Answer | None:
         now = self._now()
         async with self._database.transaction() as tx:
+            await tx.lock(f"answer:{key}")  # the same request may reach two processes at once
             found = await queries.answer(tx, key)
             if found is not None and found.create_micros > micros(now - KEEP):
                 if found.fingerprint != fingerprint:

@@ -173,7 +173,8 @@ async def add_visits(tx: Transaction, visits: Sequence[tuple[int, str]]) -> None
     """Note on which days (since 1970, UTC) which people were here."""
     await tx.execute_many(
         "INSERT INTO visits (day, person_id) VALUES (:day, :person_id) ON CONFLICT (day, person_id) DO NOTHING",
-        [{"day": day, "person_id": person_id} for day, person_id in visits],
+        # In one order, so that processes which note the same visits at once wait for each other and not in a circle.
+        [{"day": day, "person_id": person_id} for day, person_id in sorted(visits)],
     )
 
 
