@@ -28,8 +28,8 @@ SET_BY_CHART: Final = {
     "blob_url", "blob_endpoint", "blob_region", "blob_access_key", "blob_secret_key", "grpc_host", "grpc_port", "service_addresses", "keys",
     "tls_certificate_file", "tls_key_file", "tls_ca_file", "tls_clients", "status_port", "stop_pause", "smtp_url", "mail_sender",
 }
-# What an attribute of that name in a service's code means it needs.
-NEEDS: Final = {"blobs": "blob", "index": "search", "smtp_url": "smtp", "mail_sender": "smtp"}
+# What the settings a manifest needs, and attributes of that name in a service's code, mean for the chart.
+NEEDS: Final = {"blob_url": "blob", "blobs": "blob", "search_url": "search", "index": "search", "smtp_url": "smtp", "mail_sender": "smtp"}
 
 
 @dataclass
@@ -123,8 +123,8 @@ def services() -> str:
             "follows": sorted(each.follows),
             "calls": sorted(each.calls),
             "publishes": bool(each.streams),
-            "needs": sorted(needs(each.name)),
-            "secretKey": each.name == "gateway",
+            "needs": sorted(needs(each.name) | {NEEDS[name] for name in each.needs if name in NEEDS}),
+            "secretKey": "secret_key" in each.needs,
             "http": each.name == "gateway",
         }
         for each in SERVICES

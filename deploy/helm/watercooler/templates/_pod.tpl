@@ -133,7 +133,7 @@ blob: {url: {{ $blob.url | quote }}, endpoint: {{ $blob.endpoint | default "" | 
 {{- else -}}{{ $tls.existingSecret }}{{- end -}}
 {{- end -}}
 
-{{/* Variables: (list root service facts config migrates). A name that the user sets as well is left to them. */}}
+{{/* Variables: (list root service facts config migrates [without-database]). A name that the user sets as well is left to them. */}}
 {{- define "watercooler.env" -}}
 {{- $root := index . 0 -}}{{- $service := index . 1 -}}{{- $facts := index . 2 -}}{{- $config := index . 3 -}}{{- $migrates := index . 4 -}}
 {{- $values := $root.Values -}}
@@ -188,6 +188,9 @@ blob: {url: {{ $blob.url | quote }}, endpoint: {{ $blob.endpoint | default "" | 
 {{- end -}}
 {{- range (include "watercooler.authorities" (list $root $facts $migrates) | fromYaml).authorities -}}
 {{- if .variable -}}{{- $_ := set $plain .variable (printf "/etc/watercooler/ca/%s/ca.crt" .folder) -}}{{- end -}}
+{{- end -}}
+{{- if and (gt (len .) 5) (index . (min 5 (sub (len .) 1) | int)) -}}
+{{- $plain = omit $plain "DATABASE_URL_FILE" "DATABASE_CONNECTIONS" "DATABASE_TIMEOUT" -}}
 {{- end -}}
 {{- $extra := include "watercooler.rendered" (list $root $config.extraEnv) | fromYamlArray -}}
 {{- $taken := list -}}
@@ -329,13 +332,13 @@ topologySpreadConstraints:
     {{- toYaml . | nindent 4 }}
   {{- end }}
 {{- end }}
-{{- range $name, $command := dict "migrate" (list "migrate" $service) "topics" (list "topics" "--create") }}
+{{- range $name, $command := dict "migrate" (list "migrate" $service "--wait") "topics" (list "topics" "--create" "--wait") }}
 - name: {{ $name }}
   image: {{ include "watercooler.image" $root }}
   imagePullPolicy: {{ ($root.Values.image | default dict).pullPolicy | default "IfNotPresent" }}
   args: {{ toJson $command }}
   env:
-    {{- include "watercooler.env" $arguments | nindent 4 }}
+    {{- include "watercooler.env" (append $arguments (eq $name "topics")) | nindent 4 }}
   volumeMounts:
     {{- include "watercooler.mounts" $arguments | nindent 4 }}
   {{- with ($root.Values.migrations | default dict).resources }}
