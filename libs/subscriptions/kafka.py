@@ -177,7 +177,8 @@ class Publisher:
                 if batch is not None:  # it is full
                     waiting.append(await producer.send_batch(batch, topic, partition=partition))
                 batch = open_batches[partition] = producer.create_batch()
-                if batch.append(key=key, value=value, timestamp=None, headers=headers) is None:
+                batch.append(key=key, value=value, timestamp=None, headers=headers)  # the first one is taken at any size
+                if batch.size() > BATCH_BYTES:
                     raise KafkaRefused(f"a record of more than {BATCH_BYTES} bytes cannot be published to {topic}")
         for partition, batch in open_batches.items():
             batch.close()
@@ -267,6 +268,11 @@ class KafkaLog:
     def connected(self) -> bool:
         """Whether the topic is being read now; where it is not, events come from the service itself, later."""
         return self._consumer is not None
+
+    @property
+    def assigned(self) -> int:
+        """How many partitions of the topic are ours to read; 0 where none are, or none yet."""
+        return len(self._consumer.assignment()) if self._consumer is not None else 0
 
     def attach(self, follower: Follower) -> None:
         """Count with a subscription: what all attached ones have saved is committed, what all have taken is let go."""

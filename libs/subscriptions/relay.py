@@ -6,7 +6,6 @@ import contextlib
 from collections import deque
 from typing import Protocol
 
-from libs.db.database import DatabaseError
 from libs.eventstore.model import Recorded
 from libs.eventstore.store import EventStore
 from libs.telemetry import logs, metrics
@@ -145,8 +144,10 @@ class Relay:
             self._acknowledged(self._under_way.popleft()[0])
         await self._abandon()
         if self._saved < self.position:
-            with contextlib.suppress(DatabaseError, OSError):
+            try:
                 await self._save()
+            except Exception as error:
+                _log.warning("relay did not save how far it is; some events will be sent again", service=self.store.name, reason=repr(error))
 
     async def _abandon(self) -> None:
         """Let go of what is under way: whatever of it was acknowledged will be sent again."""
@@ -159,6 +160,6 @@ class Relay:
     async def _watch(self) -> None:
         """Tell how far behind the relay is, for as long as it runs."""
         while True:
-            with contextlib.suppress(DatabaseError, OSError):
+            with contextlib.suppress(Exception):  # whatever it is, the relay itself meets it and says so
                 self._lag.set(max(0, await self.store.head() - max(self.position, 0)))
             await asyncio.sleep(HEAD_SECONDS)
