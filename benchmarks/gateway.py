@@ -39,9 +39,9 @@ PEOPLE, FOLLOWED = 50, 20
 WORDS = ("line", "film", "sealing", "shift", "travel", "plant", "data", "report", "order", "supplier", "trial", "meeting", "Lyon", "Ghent")
 
 
-async def seed(data: Path, posts: int) -> list[str]:
+async def seed(settings: Settings, posts: int) -> list[str]:
     """Fill a network; answers an access token a person."""
-    network = Embedded((IDENTITY, FEED), Settings(data=data), "projections")
+    network = Embedded((IDENTITY, FEED), settings, "projections")
     await network.start()
     chance = random.Random(7)
     people_stub, feed_stub = IdentityServiceStub(network.channel), FeedServiceStub(network.channel)
@@ -245,7 +245,7 @@ def main() -> None:
         folder = Path(tempfile.mkdtemp(prefix=".bench-", dir="."))
         try:
             started = time.perf_counter()
-            tokens = asyncio.run(seed(folder / "var", posts))
+            tokens = asyncio.run(seed(Settings(data=folder / "var"), posts))
             print(f"{posts:,} posts stored, {PEOPLE} people following {FOLLOWED} each (seeded in {time.perf_counter() - started:.0f} s)")
             rates.append(asyncio.run(measure(folder / "var", tokens, arguments)))
         finally:

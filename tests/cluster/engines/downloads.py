@@ -116,6 +116,11 @@ def kafka() -> Path:
     return _made(f"kafka-{KAFKA_VERSION}", lambda into: _maven("kafka", into))
 
 
+def kafka_tools() -> Path:
+    """The folder with the jars of Kafka's command-line tools, which the benchmarks measure against."""
+    return _made(f"kafka-tools-{KAFKA_VERSION}", lambda into: _maven("kafka-tools", into))
+
+
 def opensearch() -> Path:
     """The folder with OpenSearch's jars, and our launcher's class in `classes`."""
 
