@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
@@ -51,6 +52,11 @@ async def _databases(server: str, folder: Path, services: Sequence[str]) -> str:
     return url
 
 
+def tables(service: Service) -> list[str]:
+    """The names of every table in a service's database, the kernel's too."""
+    return re.findall(r"^CREATE TABLE IF NOT EXISTS (\w+)", SCHEMA + service.schema, re.MULTILINE)
+
+
 class World:
     """Running services, and ways to act in them."""
 
@@ -79,6 +85,11 @@ class World:
         if service not in self.embedded.stores:
             raise KeyError(f"{service} does not run in this world")
         return stub(self.embedded.channel)
+
+    @property
+    def on_server(self) -> bool:
+        """Whether the databases are on a server, and not files in the folder."""
+        return self.embedded.engines.on_server
 
     def store(self, service: str) -> Any:
         """A service's event store."""

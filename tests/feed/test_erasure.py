@@ -4,6 +4,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from libs.eventstore.model import Metadata
+from libs.testing.world import tables
+from services.feed.service import SERVICE
 from tests.feed.worlds import MISSING, Feed, feed_of, refused
 from watercooler.common.v1.blob_pb2 import Attachment
 from watercooler.feed.v1 import feed_service_pb2 as api
@@ -59,7 +61,8 @@ async def test_a_person_is_erased(tmp_path: Path) -> None:
         with again.world.acting_as(bob):
             seen = await again.stub.GetPost(api.GetPostRequest(post_id=answer.post_id))
         assert (seen.erased, seen.body) == (True, "")
-    assert SECRET_WORDS.encode() not in _after_vacuum(tmp_path)
+        on_server = again.world.on_server
+    assert on_server or SECRET_WORDS.encode() not in _after_vacuum(tmp_path)
 
 
 def _after_vacuum(folder: Path) -> bytes:
@@ -75,8 +78,8 @@ def _after_vacuum(folder: Path) -> bytes:
 async def _stands_anywhere(database: object, text: str) -> bool:
     found = False
     async with database.snapshot() as tx:  # type: ignore[attr-defined]
-        for table in await tx.fetch("SELECT name FROM sqlite_master WHERE type = 'table'"):
-            for row in await tx.fetch(f"SELECT * FROM {table['name']}"):
+        for table in tables(SERVICE):
+            for row in await tx.fetch(f"SELECT * FROM {table}"):
                 for key in row.keys():  # noqa: SIM118
                     value = row[key]
                     raw = bytes(value) if isinstance(value, bytes | memoryview) else str(value).encode()
