@@ -25,6 +25,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[2]
 CACHE = Path(os.environ.get("TEST_ENGINES_CACHE") or ROOT / ".engines").resolve()
 KAFKA_VERSION = "4.4.0"
+KAFKA_TOOLS_VERSION = "4.3.0"  # the newest that the registry has; it speaks to newer brokers
 LOG4J_VERSION = "2.25.5"
 OPENSEARCH_VERSION = "3.8.0"
 POSTGRES_VERSION = "18.6.0"
@@ -118,7 +119,7 @@ def kafka() -> Path:
 
 def kafka_tools() -> Path:
     """The folder with the jars of Kafka's command-line tools, which the benchmarks measure against."""
-    return _made(f"kafka-tools-{KAFKA_VERSION}", lambda into: _maven("kafka-tools", into))
+    return _made(f"kafka-tools-{KAFKA_TOOLS_VERSION}", lambda into: _maven("kafka-tools", into))
 
 
 def opensearch() -> Path:
