@@ -37,6 +37,7 @@ from .database import (
     UnstorableText,
     UnusableDatabase,
 )
+from .schema import TOKENS, created, statements
 
 if TYPE_CHECKING:
     Connection = asyncpg.Connection[asyncpg.Record]
@@ -65,23 +66,6 @@ _log = logs.get_logger(__name__)
 
 _FAULTS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
 
-_TOKENS = re.compile(
-    r"""
-    (?P<other>
-        (?<!\w)[eE]'(?:[^'\\]|\\.|'')*'     # a string with escapes
-      | '(?:[^']|'')*'                      # a string
-      | "(?:[^"]|"")*"                      # a quoted name
-      | --[^\n]*
-      | /\*.*?\*/
-      | (?P<dollar>\$\w*\$).*?(?P=dollar)   # a string between dollars
-      | ::                                  # a cast
-    )
-    | :(?P<name>[A-Za-z_]\w*)
-    | (?P<end>;)
-    """,
-    re.VERBOSE | re.DOTALL,
-)
-
 # Each parameter is cast to what its value is, so that the server never has to guess, and guesses the same for every value.
 _CASTS: dict[type, str] = {
     int: "::bigint", bool: "::bigint", str: "::text", bytes: "::bytea", bytearray: "::bytea", memoryview: "::bytea",
@@ -92,11 +76,12 @@ _CASTS: dict[type, str] = {
 @lru_cache(maxsize=4_096)
 def _parts(sql: str) -> tuple[tuple[str, ...], tuple[int, ...], tuple[str, ...]]:
     """The pieces between the parameters of a statement, which parameter stands after each, and their names."""
+    sql = dialect(sql)
     pieces: list[str] = []
     order: list[int] = []
     names: dict[str, int] = {}
     start = 0
-    for token in _TOKENS.finditer(sql):
+    for token in TOKENS.finditer(sql):
         name = token["name"]
         if name is not None:
             pieces.append(sql[start:token.start()])
@@ -137,21 +122,8 @@ def numbered(sql: str, params: Mapping[str, Any]) -> tuple[str, list[Any]]:
     return _numbered(sql, tuple(map(type, values))), values
 
 
-def statements(script: str) -> list[str]:
-    """The statements of a script, without their semicolons."""
-    found: list[str] = []
-    start = 0
-    for token in _TOKENS.finditer(script):
-        if token["end"] is not None:
-            found.append(script[start:token.start()].strip())
-            start = token.end()
-    found.append(script[start:].strip())
-    return [statement for statement in found if statement]
-
-
 _TYPES = re.compile(r"\b(TEXT|INTEGER|BLOB)\b")
 _TYPE_NAMES = {"TEXT": 'TEXT COLLATE "C"', "INTEGER": "BIGINT", "BLOB": "BYTEA"}
-_CREATES = re.compile(r"(?:\s|--[^\n]*\n)*CREATE\s+(?:UNIQUE\s+)?(?P<what>TABLE|INDEX)\s+IF\s+NOT\s+EXISTS\s+(?P<name>\w+)")
 
 
 def dialect(statement: str, *, logged: bool = True) -> str:
@@ -159,12 +131,12 @@ def dialect(statement: str, *, logged: bool = True) -> str:
 
     Texts are ordered by their code points, whatever the database's own collation is.
     """
-    created = _CREATES.match(statement)
-    if created is None or created["what"] != "TABLE":
+    made = created(statement)
+    if (made is None or not made.is_table) and not statement.lstrip().startswith("ALTER TABLE"):
         return statement
     text: list[str] = []
     start = 0
-    for token in _TOKENS.finditer(statement):
+    for token in TOKENS.finditer(statement):
         if token["other"] is not None:
             text += (_TYPES.sub(lambda t: _TYPE_NAMES[t[0]], statement[start:token.start()]), token[0])
             start = token.end()
@@ -675,8 +647,8 @@ class PostgresDatabase:
             async with self.transaction() as tx:
                 assert isinstance(tx, _Transaction)
                 await tx.lock(f"install {self._schema}")
-                for statement in await self._missing(schema, tx):
-                    await tx.script(dialect(statement, logged=not self._schema))
+                missing = await self._missing(schema, tx)
+                await tx.script(";\n".join(dialect(statement, logged=not self._schema) for statement in missing))
         except DatabaseError as error:
             if isinstance(error.__cause__, asyncpg.InsufficientPrivilegeError):
                 raise UnusableDatabase(f"{self.place}: its user may not create tables ({error.__cause__}); make it the owner") from error
@@ -687,8 +659,8 @@ class PostgresDatabase:
         there = {row["relname"] for row in rows}
         missing: list[str] = []
         for statement in statements(schema):
-            created = _CREATES.match(statement)
-            if created is None or created["name"].lower() not in there:
+            made = created(statement)
+            if made is None or made.name not in there:
                 missing.append(statement)
         return missing
 

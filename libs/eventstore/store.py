@@ -76,6 +76,8 @@ class EventStore:
             InvalidArgument: more than 100 events, or one of more than 512 KiB.
             Rejected: an inline projection refuses.
             StorageFull: no room; nothing was written.
+            DatabaseBusy: the database is away or held by others; nothing was written, but for `CommitUnknown`, after which only the
+                request key tells: repeated with it, a command finds its first answer or is done once.
         """
         if not 1 <= len(events) <= EVENTS_PER_APPEND:
             raise InvalidArgument(f"an append takes 1 to {EVENTS_PER_APPEND} events, not {len(events)}")
@@ -157,6 +159,8 @@ class EventStore:
             if len(alone) > 1 and not isinstance(error, _NOBODYS_FAULT):
                 await self._commit_apart(alone)
                 return
+            for person_id in erased:  # a commit of which nobody knows whether it happened may have deleted the key
+                self.keyring.forget(person_id)
             for append in alone:
                 _fail(append, _meant(error, append))
             return
@@ -186,6 +190,8 @@ class EventStore:
                         fresh.update(made)
                         erased += gone
         except Exception as error:
+            for person_id in erased:
+                self.keyring.forget(person_id)
             for append in batch:
                 _fail(append, _meant(error, append))
             return

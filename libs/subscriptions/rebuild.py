@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from libs.db.database import Database, DatabaseBusy, StorageFull, Transaction
+from libs.db.schema import only
 from libs.eventstore.model import Log, Projection
 from libs.telemetry import metrics
 
@@ -67,7 +68,7 @@ async def rebuild(
     The history is applied to a scratch database without a lock. Then, in one transaction that holds the log's lock, the events that
     came meanwhile are applied and the tables' contents exchanged, so readers see the old rows until they see the new ones.
     """
-    async with database.scratch(schema) as scratch:
+    async with database.scratch(only(schema, projection.tables)) as scratch:
         reached = await fill(projection, log, scratch, await log.head(), progress=progress)
         while (head := await log.head()) - reached > BATCH:
             reached = await fill(projection, log, scratch, head, reached, progress)
@@ -92,7 +93,7 @@ async def compare(
 
     The live tables are read in one snapshot that also says how far they are, so nobody has to stop writing.
     """
-    async with database.snapshot() as live, database.scratch(schema) as scratch:
+    async with database.snapshot() as live, database.scratch(only(schema, projection.tables)) as scratch:
         if inline:
             row = await live.fetch_one("SELECT COALESCE(MAX(position), 0) AS head FROM events")
             assert row is not None
