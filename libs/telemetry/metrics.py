@@ -180,6 +180,12 @@ SIGN_INS: Final = _counters(
     "Attempts to sign in, by outcome.",
     outcome=("succeeded", "failed", "rate_limited", "deactivated"),
 )
+LETTERS: Final = _counters(
+    "watercooler_letters_total",
+    "What became of tries to hand letters to the mail server; an expired letter was given up, for nobody could use it any more.",
+    outcome=("sent", "delayed", "refused", "expired"),
+)
+LETTERS_WAITING: Final = _gauge("watercooler_waiting_letters", "Letters that the mail server has not taken yet.")
 RATE_LIMITED: Final = _counter("watercooler_rate_limited_total", "Requests refused because their sender made too many.")
 IMPORT_RECORDS: Final = _counters(
     "watercooler_import_records_total",

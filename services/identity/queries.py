@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -297,11 +298,16 @@ async def link(tx: Transaction, secret_hash: str) -> Link | None:
     return Link(row["person_id"], row["kind"], row["expire_time"]) if row else None
 
 
+# Attempts are counted and noted by one process at a time, else many at once would all find room for one more.
+_ATTEMPTS = "sign-in attempts"
+
+
 async def count_attempt(tx: Transaction, attempts: Mapping[str, str], now: int, window: int, limit: int) -> int:
     """Note attempts (key to id) unless one of the keys has had `limit` of them within `window` microseconds.
 
     Answers 0 when noted, else the microseconds until another attempt is due.
     """
+    await tx.lock(_ATTEMPTS)
     await tx.execute("DELETE FROM sign_in_attempts WHERE attempt_time <= :oldest", oldest=now - window)
     for key in attempts:
         row = await tx.fetch_one(
@@ -319,9 +325,71 @@ async def count_attempt(tx: Transaction, attempts: Mapping[str, str], now: int, 
 
 async def forget_attempts(tx: Transaction, key: str, attempt_ids: Iterable[str]) -> None:
     """After a success: forget every attempt of the account, and of the address this one only."""
+    await tx.lock(_ATTEMPTS)
     await tx.execute("DELETE FROM sign_in_attempts WHERE attempt_key = :key", key=key)
     for attempt_id in attempt_ids:
         await tx.execute("DELETE FROM sign_in_attempts WHERE attempt_id = :id", id=attempt_id)
+
+
+# --- letters that wait for the mail server ---------------------------------------------------------------------------
+
+
+class Letter(NamedTuple):
+    """A letter that the mail server has not taken yet; times are microseconds since 1970."""
+
+    letter_id: str
+    to: str
+    subject: str
+    text: str
+    write_time: int
+    expire_time: int
+    tries: int
+
+
+async def keep_letter(tx: Transaction, letter: Letter, to_key: str) -> None:
+    """Add a letter, due at once."""
+    await tx.execute(
+        """
+        INSERT INTO letters (letter_id, address, address_key, subject, body, write_time, expire_time, due_time, tries)
+        VALUES (:letter_id, :address, :address_key, :subject, :body, :write_time, :expire_time, :write_time, 0)
+        """,
+        letter_id=letter.letter_id, address=letter.to, address_key=to_key, subject=letter.subject, body=letter.text,
+        write_time=letter.write_time, expire_time=letter.expire_time,
+    )
+
+
+async def due_letters(tx: Transaction, now: int, most: int) -> list[Letter]:
+    """The letters to try now, or to give up, the longest due first."""
+    rows = await tx.fetch(
+        """
+        SELECT letter_id, address, subject, body, write_time, expire_time, tries FROM letters
+        WHERE due_time <= :now OR expire_time <= :now ORDER BY due_time, letter_id LIMIT :most
+        """,
+        now=now, most=most,
+    )
+    return [Letter(*row) for row in rows]
+
+
+async def count_letters(tx: Transaction) -> int:
+    """How many letters wait."""
+    row = await tx.fetch_one("SELECT COUNT(*) AS n FROM letters")
+    assert row is not None
+    return int(row["n"])
+
+
+async def delay_letter(tx: Transaction, letter_id: str, due: int) -> None:
+    """Try a letter again, not before a time."""
+    await tx.execute("UPDATE letters SET due_time = :due, tries = tries + 1 WHERE letter_id = :letter_id", due=due, letter_id=letter_id)
+
+
+async def drop_letter(tx: Transaction, letter_id: str) -> None:
+    """Forget a letter."""
+    await tx.execute("DELETE FROM letters WHERE letter_id = :letter_id", letter_id=letter_id)
+
+
+async def drop_letters_to(tx: Transaction, to_key: str) -> None:
+    """Forget the letters to an address."""
+    await tx.execute("DELETE FROM letters WHERE address_key = :to_key", to_key=to_key)
 
 
 # --- access tokens -------------------------------------------------------------------------------------------------

@@ -104,3 +104,18 @@ CREATE TABLE IF NOT EXISTS sign_in_attempts (
 );
 CREATE INDEX IF NOT EXISTS sign_in_attempts_by_key ON sign_in_attempts (attempt_key, attempt_time);
 CREATE INDEX IF NOT EXISTS sign_in_attempts_by_time ON sign_in_attempts (attempt_time);
+
+-- Letters that the mail server has not taken yet: no read model either. They hold working links, and go as soon as they are sent.
+CREATE TABLE IF NOT EXISTS letters (
+    letter_id   TEXT PRIMARY KEY,
+    address     TEXT NOT NULL,
+    address_key TEXT NOT NULL,
+    subject     TEXT NOT NULL,
+    body        TEXT NOT NULL,
+    write_time  BIGINT NOT NULL,
+    expire_time BIGINT NOT NULL,
+    due_time    BIGINT NOT NULL,
+    tries       INTEGER NOT NULL
+);
+CREATE INDEX IF NOT EXISTS letters_by_due_time ON letters (due_time, letter_id);
+CREATE INDEX IF NOT EXISTS letters_by_address ON letters (address_key);

@@ -9,7 +9,7 @@ from watercooler.identity.v1.identity_service_pb2_grpc import add_IdentityServic
 from . import projections
 from .api import IdentityApi
 from .deciders import group, organization, person, token
-from .mail import MailFolder
+from .mail import Outbox, mail_of
 from .passwords import Passwords
 
 
@@ -19,8 +19,11 @@ def assemble(context: Context) -> Assembly:
     passwords = Passwords(
         memory_kib=settings.password_hash_bytes // 1024, passes=settings.password_hash_passes, lanes=settings.password_hash_lanes
     )
-    api = IdentityApi(context, passwords, MailFolder(settings.data / "mail"))
-    return Assembly(servicers=[(add_IdentityServiceServicer_to_server, api)], close=api.close)
+    mail = mail_of(settings, context.database, context.now)
+    api = IdentityApi(context, passwords, mail)
+    return Assembly(
+        servicers=[(add_IdentityServiceServicer_to_server, api)], tasks=[mail.run] if isinstance(mail, Outbox) else [], close=api.close
+    )
 
 
 SERVICE = Service(

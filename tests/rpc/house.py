@@ -2,8 +2,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,15 @@ async def reaching(kind: str, folder: Path) -> AsyncIterator[tuple[Reach, Tokens
 def add(servicer: Any, taker: Any) -> None:
     """Add a servicer of this module to a server or a registry."""
     (add_FeedServiceServicer_to_server if isinstance(servicer, FeedServiceServicer) else add_EventLogServicer_to_server)(servicer, taker)
+
+
+@contextmanager
+def reserved_port() -> Iterator[int]:
+    """A port that nobody else is given meanwhile, and where a server may still begin to listen; until then connections are refused."""
+    with socket.socket() as held:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()[1]
 
 
 async def eventually(check: Callable[[], Awaitable[Any]]) -> Any:

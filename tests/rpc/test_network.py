@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from libs.rpc.auth import Caller, Keys, Tokens, acting
 from libs.rpc.client import TRIES, NetworkChannel
 from libs.rpc.server import MESSAGE_BYTES, NetworkServer
 from libs.telemetry import metrics
-from tests.rpc.house import House, Stream, add, eventually
+from tests.rpc.house import House, Stream, add, eventually, reserved_port
 from watercooler.events.v1.event_log_pb2 import ReadRequest, ReadResponse
 from watercooler.events.v1.event_log_pb2_grpc import EventLogServicer, EventLogStub, add_EventLogServicer_to_server
 from watercooler.feed.v1 import feed_service_pb2 as pb
@@ -156,35 +156,38 @@ async def test_a_refusal_that_names_a_time_to_wait_is_not_tried_again(tokens: To
 
 
 async def test_a_service_that_is_away_is_told_at_once_and_found_when_it_is_back(tokens: Tokens) -> None:
-    house = House()
-    async with server_of(tokens, house) as (_, port), channel_to(port) as channel:
-        stub: Any = FeedServiceStub(channel)
-        await stub.GetPost(pb.GetPostRequest(post_id="p"), timeout=PATIENT)
-    async with channel_to(port) as channel:
-        stub = FeedServiceStub(channel)
-        started = asyncio.get_running_loop().time()
-        assert await refusal(stub.GetPost(pb.GetPostRequest(post_id="p"), timeout=PATIENT)) == AWAY
-        assert asyncio.get_running_loop().time() - started < PATIENT / 2
-        async with server_of(tokens, house, port=port):
-            await eventually(lambda: stub.GetPost(pb.GetPostRequest(post_id="p")))
+    get = pb.GetPostRequest(post_id="p")
+    with reserved_port() as port:
+        async with channel_to(port) as channel:
+            stub: Any = FeedServiceStub(channel)
+            started = asyncio.get_running_loop().time()
+            assert await refusal(stub.GetPost(get, timeout=PATIENT)) == AWAY
+            assert asyncio.get_running_loop().time() - started < PATIENT / 2
+            for _ in range(2):
+                async with server_of(tokens, House(), port=port):
+                    await eventually(lambda: stub.GetPost(get))
+                assert await refusal(stub.GetPost(get, timeout=PATIENT)) == AWAY
 
 
 async def test_a_channel_that_finds_nobody_begins_anew(tokens: Tokens, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("libs.rpc.client.RENEW_SECONDS", 0.0)
-    async with server_of(tokens, House()) as (_, port):
-        pass
-    async with channel_to(port) as channel:
-        stub: Any = FeedServiceStub(channel)
-        for _ in range(3):
-            assert await refusal(stub.GetPost(pb.GetPostRequest(post_id="p"), timeout=PATIENT)) == AWAY
-        async with server_of(tokens, House(), port=port):
-            await eventually(lambda: stub.GetPost(pb.GetPostRequest(post_id="p")))
+    with reserved_port() as port:
+        async with channel_to(port) as channel:
+            stub: Any = FeedServiceStub(channel)
+            for _ in range(3):
+                assert await refusal(stub.GetPost(pb.GetPostRequest(post_id="p"), timeout=PATIENT)) == AWAY
+            async with server_of(tokens, House(), port=port):
+                await eventually(lambda: stub.GetPost(pb.GetPostRequest(post_id="p")))
 
 
 async def test_calls_go_to_all_instances_and_one_that_goes_is_not_missed(tokens: Tokens) -> None:
     one, two = House(), House()
     get = pb.GetPostRequest(post_id="p")
-    async with server_of(tokens, one) as (_, first), server_of(tokens, two) as (leaving, second), channel_to(first, second) as channel:
+    async with AsyncExitStack() as stack:
+        second = stack.enter_context(reserved_port())
+        _, first = await stack.enter_async_context(server_of(tokens, one))
+        leaving, _ = await stack.enter_async_context(server_of(tokens, two, port=second))
+        channel = await stack.enter_async_context(channel_to(first, second))
         stub: Any = FeedServiceStub(channel)
 
         async def both_answer() -> bool:

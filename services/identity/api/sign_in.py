@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from datetime import timedelta
+from datetime import UTC, timedelta
 from typing import Any
 
 from libs.eventstore.model import Conflict, NotFound, Rejected, micros
@@ -71,14 +71,20 @@ class SignInPart(Part):
         return AuthenticateResponse(person=await self.read_person(found.person_id))
 
     async def InvitePerson(self, request: InvitePersonRequest, context: Any) -> SecretLink:
-        """A link by which a person chooses the first password; the one before stops working. Administrators only."""
+        """A link by which a person chooses the first password; the one before stops working. Administrators only.
+
+        It goes to the person's address too, where a mail server is set.
+        """
         caller = administrator()
         secret, hashed = new_secret()
         expires = self.now() + self.settings.invitation_lifetime
         invite = commands.InvitePerson(person_id=request.person_id, secret_hash=hashed, expire_time=expires)
         # A repeated request gets a link of its own, since the secret of the first is not kept.
         await self.done(person, stream_of("person", request.person_id), invite, caller.actor_id)
-        return _secret_link(request.person_id, secret, expires)
+        link = _secret_link(request.person_id, secret, expires)
+        if self.mail.delivers:
+            link.mailed = await self._mail_invitation(link)
+        return link
 
     async def AcceptInvitation(self, request: AcceptInvitationRequest, context: Any) -> Person:
         """Choose the first password by an invitation; whoever has the link may."""
@@ -201,6 +207,23 @@ class SignInPart(Part):
         await self.done(person, f"person-{person_id}", request, actor_id)
         return _secret_link(person_id, secret, expires)
 
+    async def _mail_invitation(self, link: SecretLink) -> bool:
+        invited = await self.read_person(link.person_id)
+        if not invited.profile.email:
+            return False
+        async with self.database.snapshot() as tx:
+            organization = await queries.organization(tx)
+        where = organization.name if organization else "our network"
+        expires = link.expire_time.ToDatetime(UTC)
+        text = (
+            f"Hello {invited.display_name},\n\n"
+            f"you are invited to {where}. Choose your password here:\n\n"
+            f"    {self.settings.address}/invitation/{link.secret}\n\n"
+            f"The link works once, until {expires:%Y-%m-%d %H:%M} UTC. If it is past its time, ask an administrator for another.\n"
+        )
+        await self.mail.send(invited.profile.email, "Your invitation", text, self.now(), expires)
+        return True
+
     async def _mail_reset_link(self, email: str) -> None:
         async with self.database.snapshot() as tx:
             known = await queries.find_person(tx, email=email) if email.strip() else None
@@ -214,7 +237,7 @@ class SignInPart(Part):
             f"The link works once, until {link.expire_time.ToDatetime():%Y-%m-%d %H:%M} UTC. "
             "If you did not ask for it, do nothing: the present password stays.\n"
         )
-        await self.mail.send(known.profile.email, "A new password", text, self.now())
+        await self.mail.send(known.profile.email, "A new password", text, self.now(), link.expire_time.ToDatetime(UTC))
 
     def _later(self, work: Coroutine[Any, Any, None]) -> None:
         """Do the work after the answer, so that the time of the answer tells nothing."""

@@ -1201,8 +1201,11 @@ class SecretLink(_message.Message):
     PERSON_ID_FIELD_NUMBER: _builtins.int
     SECRET_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    MAILED_FIELD_NUMBER: _builtins.int
     person_id: _builtins.str
     secret: _builtins.str
+    mailed: _builtins.bool
+    """The link goes to the person by mail as well."""
     @_builtins.property
     def expire_time(self) -> _timestamp_pb2.Timestamp: ...
     def __init__(
@@ -1211,10 +1214,11 @@ class SecretLink(_message.Message):
         person_id: _builtins.str = ...,
         secret: _builtins.str = ...,
         expire_time: _timestamp_pb2.Timestamp | None = ...,
+        mailed: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "person_id", b"person_id", "secret", b"secret"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "mailed", b"mailed", "person_id", b"person_id", "secret", b"secret"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
