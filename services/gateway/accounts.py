@@ -1,4 +1,7 @@
-"""Who a request is from: people and tokens as identity knows them, held for seconds and dropped at once when they change."""
+"""Who a request is from: people and tokens as identity knows them, held for seconds and dropped at once when they change.
+
+While identity is away, whom it knew some minutes ago may go on: what changes meanwhile is told by its events all the same.
+"""
 from __future__ import annotations
 
 import hashlib
@@ -17,9 +20,11 @@ from libs.rpc.errors import RpcError
 from watercooler.identity.v1 import events_pb2 as events
 from watercooler.identity.v1 import identity_service_pb2 as identity
 
-from .parties import Clients, Principal
+from .parties import Clients, Principal, is_away
 
 CACHE_SECONDS: Final = 10.0
+AWAY_SECONDS: Final = 300.0
+AWAY_ASK_SECONDS: Final = 2.0
 CACHED: Final = 20_000
 TOKEN_PREFIX: Final = "wct_"
 
@@ -36,6 +41,8 @@ ROLE_NAMES = {
 class _Held:
     until: float
     principal: Principal | None
+    # Until when it counts where identity does not answer.
+    away_until: float
 
 
 class Accounts:
@@ -61,7 +68,7 @@ class Accounts:
                 person = await self._clients.identity.GetPerson(identity.GetPersonRequest(person_id=person_id))
         except RpcError as error:
             if error.code() is not grpc.StatusCode.NOT_FOUND:
-                raise
+                return self._while_away(self._people, person_id, error)
             return None
         principal = _principal(person, ALL_SCOPES, "")
         if dropped == self._dropped:
@@ -85,14 +92,22 @@ class Accounts:
                 grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.NOT_FOUND, grpc.StatusCode.PERMISSION_DENIED,
                 grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.FAILED_PRECONDITION,
             ):
-                raise
+                return self._while_away(self._secrets, key, error)
             return None
         ends = answer.token.expire_time.ToDatetime(UTC) if answer.token.HasField("expire_time") else None
         principal = _principal(answer.person, frozenset(answer.token.scopes) & ALL_SCOPES, answer.token.token_id, ends)
         if dropped == self._dropped:
             left = ends.timestamp() - time.time() if ends else CACHE_SECONDS
-            _hold(self._secrets, key, principal, min(CACHE_SECONDS, left))
+            _hold(self._secrets, key, principal, min(CACHE_SECONDS, left), min(AWAY_SECONDS, left) if ends else AWAY_SECONDS)
         return principal
+
+    def _while_away(self, cache: OrderedDict[str, _Held], key: str, error: RpcError) -> Principal | None:
+        """Whom identity knew a while ago, asked for again in two seconds; the error for those it was not asked for lately."""
+        held, now = cache.get(key), time.monotonic()
+        if held is None or not is_away(error) or held.away_until <= now:
+            raise error
+        cache[key] = _Held(min(now + AWAY_ASK_SECONDS, held.away_until), held.principal, held.away_until)
+        return held.principal
 
     def forget(self, person_id: str) -> None:
         """Ask again for a person and their tokens."""
@@ -114,7 +129,10 @@ def _principal(
     return Principal(person.person_id, roles, scopes, person, token_id=token_id, token_ends=token_ends)
 
 
-def _hold(cache: OrderedDict[str, _Held], key: str, principal: Principal | None, seconds: float = CACHE_SECONDS) -> None:
-    cache[key] = _Held(time.monotonic() + seconds, principal)
+def _hold(
+    cache: OrderedDict[str, _Held], key: str, principal: Principal | None, seconds: float = CACHE_SECONDS, away: float = AWAY_SECONDS
+) -> None:
+    now = time.monotonic()
+    cache[key] = _Held(now + seconds, principal, now + away)
     if len(cache) > CACHED:
         cache.popitem(last=False)

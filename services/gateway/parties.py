@@ -5,13 +5,24 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+import grpc
+
 from libs.rpc import auth
+from libs.rpc.errors import RpcError
 from watercooler.identity.v1 import identity_service_pb2 as identity
 
 if TYPE_CHECKING:
     from watercooler.feed.v1.feed_service_pb2_grpc import FeedServiceAsyncStub
     from watercooler.identity.v1.identity_service_pb2_grpc import IdentityServiceAsyncStub
     from watercooler.search.v1.search_service_pb2_grpc import SearchServiceAsyncStub
+
+
+_AWAY = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED)
+
+
+def is_away(error: BaseException) -> bool:
+    """Whether a call failed because its service does not answer, and not for what was asked."""
+    return isinstance(error, TimeoutError) or (isinstance(error, RpcError) and error.code() in _AWAY)
 
 
 @dataclass(frozen=True, slots=True)

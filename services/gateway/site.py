@@ -39,6 +39,8 @@ class Site:
 
     renderer: Renderer = field(default_factory=Renderer)
     imports: Imports = field(default_factory=Imports)
+    away: dict[str, float] = field(default_factory=dict)
+    """Until when, in monotonic seconds, a service that did not answer is not asked for what pages can do without."""
     _organization: Held | None = None
     _facets: Held | None = None
     _rails: OrderedDict[str, Rail] = field(default_factory=OrderedDict)

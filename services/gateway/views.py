@@ -1035,6 +1035,8 @@ class SuggestFragment(Fragment, frozen=True, kw_only=True):
     people: list[PersonRef] = []
     communities: list[CommunityRef] = []
     tags: list[str] = []
+    # People cannot be looked for just now.
+    is_lacking: bool = False
 
 
 class PeopleFragment(Fragment, frozen=True, kw_only=True):

@@ -9,12 +9,13 @@ from typing import Any, Final
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 import grpc
+import msgspec
 from litestar import Response
 from litestar.datastructures import Cookie, UploadFile
 from litestar.handlers import HTTPRouteHandler
 
 from libs.rpc import auth
-from libs.rpc.errors import RpcError
+from libs.rpc.errors import RETRY_SECONDS, RpcError
 from watercooler.feed.v1 import events_pb2 as feed_events
 from watercooler.feed.v1 import feed_service_pb2 as feed
 from watercooler.identity.v1 import identity_service_pb2 as identity
@@ -22,7 +23,8 @@ from watercooler.identity.v1 import identity_service_pb2 as identity
 from .. import http
 from ..http import AnyRequest, Gateway, asked, clients, current_person, gateway, principal
 from ..navigation import navigation
-from ..parties import Clients, Principal
+from ..neighbours import spared
+from ..parties import Clients, Principal, is_away
 from ..problems import Refusal, refusal_of
 from ..rendering import LOCALES, negotiate, translations
 from ..site import Rail
@@ -86,6 +88,9 @@ async def organization_name(request: AnyRequest) -> str | None:
         except RpcError as error:
             if error.code() is grpc.StatusCode.NOT_FOUND:
                 return None
+            if site.organization_name_last and is_away(error):
+                site.set_organization_name(site.organization_name_last)
+                return site.organization_name_last
             raise
         site.set_organization_name(found.name)
     return site.organization_name or site.organization_name_last
@@ -151,16 +156,20 @@ def viewer_of(found: Principal, chosen: Look, accept_language: str) -> Viewer:
 async def shell(request: AnyRequest, *, live: bool = False) -> Shell:
     """What surrounds the page: two calls for who is signed in (their communities, their unread count), none for others.
 
-    With `live` the position of the feed's log is noted before anything is fetched, so that what happens meanwhile arrives live.
+    With `live` the position that live updates have reached is noted before anything is fetched, so that what happens meanwhile arrives.
+    Where feed is away, the rail shows what it did before.
     """
     parts = gateway(request)
     found = principal(request)
     chosen = look(request)
     accepted = request.headers.get("accept-language", "")
     position = -1
-    if live and found is not None:
-        position = max(0, await parts.context.log("feed").head() - LIVE_OVERLAP)
-    rail = await read_rail(parts, clients(request), found) if found is not None else None
+    if live and found is not None and parts.live.consumer.position is not None:
+        position = max(0, parts.live.consumer.position - LIVE_OVERLAP)
+    rail: Rail | None = None
+    if found is not None:
+        before = parts.site.rail(found.person_id) or Rail([], 0)
+        rail = await spared(request, "feed", lambda: read_rail(parts, clients(request), found), before)
     said = http.flash(request)
     notices = [Notice(text=said[1], kind=said[0], undo_url=said[2])] if said else []  # type: ignore[arg-type]
     return Shell(
@@ -179,13 +188,15 @@ async def shell(request: AnyRequest, *, live: bool = False) -> Shell:
 
 
 async def read_rail(parts: Gateway, services: Clients, found: Principal) -> Rail:
-    """What the rail shows of a person; the one before where feed cannot be asked."""
+    """What the rail shows of a person; the one before where feed does not know them yet."""
     request = feed.ListCommunitiesRequest(member_id=found.person_id, page_size=RAIL_COMMUNITIES)
     try:
         mine, unread = await asyncio.gather(
             services.feed.ListCommunities(request), services.feed.CountUnreadNotifications(feed.CountUnreadNotificationsRequest())
         )
-    except RpcError:
+    except RpcError as error:
+        if is_away(error):
+            raise
         return parts.site.rail(found.person_id) or Rail([], 0)
     communities = [convert.community_ref(each) for each in mine.communities if each.my_role != feed_events.MEMBER_ROLE_UNSPECIFIED]
     rail = Rail(communities, unread.unread_count)
@@ -236,6 +247,8 @@ def render(request: AnyRequest, view: Page | Fragment, status: int = 200, *, coo
         set_cookies.append(http.clear_flash(request))
     body = gateway(request).site.renderer.render(view).encode()
     headers = {"vary": "HX-Request, Accept-Encoding"}
+    if status == 503:
+        headers["retry-after"] = str(RETRY_SECONDS)
     # Compressed, a page tells by its size a little of what is in it; cookies with SameSite keep other sites from asking for pages in
     # somebody's name, so nobody else can measure it.
     if len(body) > COMPRESS_FROM_BYTES and "gzip" in request.headers.get("accept-encoding", ""):
@@ -373,6 +386,11 @@ def query(request: AnyRequest, name: str, characters: int = 200) -> str:
 def page_locale(request: AnyRequest) -> str:
     """The language of the pages: the one chosen in the settings, else the browser's."""
     return look(request).locale or negotiate(request.headers.get("accept-language", ""))
+
+
+def lacking(around: Shell, text: str) -> Shell:
+    """The shell of a page on which something is missing, with the sentence that says so."""
+    return msgspec.structs.replace(around, notices=[*around.notices, Notice(text=text, kind="bad")])
 
 
 def translated(request: AnyRequest) -> Callable[[str], str]:

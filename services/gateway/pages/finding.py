@@ -12,11 +12,13 @@ from watercooler.feed.v1 import feed_service_pb2 as feed
 from watercooler.search.v1 import search_service_pb2 as search
 
 from ..http import AnyRequest, clients, current_person
+from ..neighbours import spared
+from ..parties import is_away
 from ..problems import Refusal
 from ..rendering import address
 from ..views import CommunityRef, Form, Option, PersonRef, SearchPage, SuggestFragment
 from . import convert
-from .common import TOKEN_CHARACTERS, fragment_shell, get, go, problems, query, render, shell, translated
+from .common import TOKEN_CHARACTERS, fragment_shell, get, go, problems, query, render, shell, told, translated
 from .whom import find, whole
 
 RESULTS_A_PAGE: Final = 20
@@ -38,7 +40,14 @@ async def results(request: AnyRequest) -> Response[bytes]:
     around = await shell(request)
     if not text and not any(values.values()):
         return render(request, SearchPage(shell=around, form=Form(), communities=around.communities))
-    wanted, errors = await _wanted(request, text, values)
+    try:
+        wanted, errors = await _wanted(request, text, values)
+    except RpcError as error:
+        if not is_away(error):
+            raise
+        message = told(request, "The author cannot be looked up just now: try again in a moment, or without this filter.")
+        form = Form(values=values, errors={"author": message})
+        return render(request, SearchPage(shell=around, form=form, query=text, communities=around.communities), 503)
     start = _whole(query(request, "from", 8))
     status, message = 200, ""
     found = search.SearchResponse()
@@ -48,6 +57,8 @@ async def results(request: AnyRequest) -> Response[bytes]:
         except RpcError as error:
             problem = problems(error)
             status, message = problem.status, problem.message
+            if is_away(error):
+                message = told(request, "Search is away just now, and back in a moment. Everything else can be read meanwhile.")
     else:
         status = 422
     given = {name: value for name, value in values.items() if value}
@@ -121,19 +132,23 @@ async def suggest(request: AnyRequest) -> Response[bytes]:
     if not text:
         return render(request, SuggestFragment(shell=around, query=""))
     services = clients(request)
+    asked_people = search.SuggestPeopleRequest(query=text.removeprefix("@"), page_size=PEOPLE_OFFERED)
+    asked_communities = feed.ListCommunitiesRequest(query=text, page_size=COMMUNITIES_OFFERED)
     people, communities, tags = await asyncio.gather(
-        services.search.SuggestPeople(search.SuggestPeopleRequest(query=text.removeprefix("@"), page_size=PEOPLE_OFFERED)),
-        services.feed.ListCommunities(feed.ListCommunitiesRequest(query=text, page_size=COMMUNITIES_OFFERED)),
-        services.feed.ListTrendingTags(feed.ListTrendingTagsRequest(page_size=20)),
+        spared(request, "search", lambda: services.search.SuggestPeople(asked_people)),
+        spared(request, "feed", lambda: services.feed.ListCommunities(asked_communities)),
+        spared(request, "feed", lambda: services.feed.ListTrendingTags(feed.ListTrendingTagsRequest(page_size=20))),
     )
-    handles = {each.id: each for each in await _whole_people(request, [hit.id for hit in people.people])}
+    hits = people.people if people is not None else []
+    found = await spared(request, "identity", lambda: _whole_people(request, [hit.id for hit in hits]), [])
+    handles = {each.id: each for each in found}
     start = text.removeprefix("#").casefold()
     view = SuggestFragment(
-        shell=around, query=text, people=[handles[hit.id] if hit.id in handles else _named(hit) for hit in people.people],
-        communities=[CommunityRef(id=each.community_id, name=each.name) for each in communities.communities],
-        tags=[each.tag for each in tags.tags if each.tag.startswith(start)][:TAGS_OFFERED],
+        shell=around, query=text, people=[handles[hit.id] if hit.id in handles else _named(hit) for hit in hits],
+        communities=[CommunityRef(id=each.community_id, name=each.name) for each in (communities.communities if communities else [])],
+        tags=[each.tag for each in (tags.tags if tags else []) if each.tag.startswith(start)][:TAGS_OFFERED], is_lacking=people is None,
     )
-    return render(request, view)
+    return render(request, view, 503 if people is None else 200)
 
 
 def _named(hit: search.Hit) -> PersonRef:

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from typing import Any, Final, Literal
 
 from litestar import Response
@@ -11,9 +12,10 @@ from watercooler.identity.v1 import identity_service_pb2 as identity
 from watercooler.search.v1 import search_service_pb2 as search
 
 from ..http import AnyRequest, clients, current_person, gateway
+from ..neighbours import spared
 from ..problems import Refusal
 from ..rendering import address
-from ..views import FollowFragment, FollowsPage, Option, OrganizationPage, PeopleFragment, PeoplePage, PersonPage, PersonRow
+from ..views import FollowFragment, FollowsPage, Option, OrganizationPage, PeopleFragment, PeoplePage, PersonPage, PersonRow, PostPage
 from . import convert
 from .common import (
     TOKEN_CHARACTERS,
@@ -21,6 +23,7 @@ from .common import (
     get,
     go,
     is_on,
+    lacking,
     path_id,
     post,
     posted,
@@ -28,10 +31,11 @@ from .common import (
     render,
     return_path,
     shell,
+    told,
     wants_fragment,
 )
 from .posts import is_continuation, more, timeline
-from .whom import followed, optional, whole
+from .whom import followed, followed_if_known, optional, whole
 
 PEOPLE_A_PAGE: Final = 30
 FOUND_MAX: Final = 50
@@ -70,25 +74,35 @@ def _options(values: list[str], chosen: str) -> list[Option]:
 
 async def _listed(request: AnyRequest, department: str, location: str, token: str) -> tuple[list[PersonRow], int, str]:
     wanted = identity.ListPeopleRequest(page_size=PEOPLE_A_PAGE, page_token=token, department=department, location=location)
-    found, follows = await asyncio.gather(clients(request).identity.ListPeople(wanted), followed(request))
+    found, follows = await asyncio.gather(clients(request).identity.ListPeople(wanted), followed_if_known(request))
+    return _rows(request, found.people, follows), found.total_size, found.next_page_token
+
+
+def _rows(request: AnyRequest, found: Iterable[identity.Person], follows: frozenset[str] | None) -> list[PersonRow]:
+    """People in a list; they can be followed from here where it is known who is followed already."""
     me = current_person(request)
-    rows = [convert.person_row(each, me.person_id, follows, may_follow=not me.is_guest) for each in found.people]
-    return rows, found.total_size, found.next_page_token
+    may_follow = not me.is_guest and follows is not None
+    return [convert.person_row(each, me.person_id, follows or frozenset(), may_follow=may_follow) for each in found]
 
 
 async def _found(request: AnyRequest, text: str, department: str, location: str) -> tuple[list[PersonRow], int, str]:
-    services, me = clients(request), current_person(request)
+    services = clients(request)
+    asked_for = search.SuggestPeopleRequest(query=text, page_size=FOUND_MAX)
     hits, follows = await asyncio.gather(
-        services.search.SuggestPeople(search.SuggestPeopleRequest(query=text, page_size=FOUND_MAX)), followed(request)
+        spared(request, "search", lambda: services.search.SuggestPeople(asked_for)), followed_if_known(request)
     )
+    if hits is None:  # the directory itself finds parts of names, without forgiving anything
+        wanted = identity.ListPeopleRequest(page_size=FOUND_MAX, query=text, department=department, location=location)
+        listed = await services.identity.ListPeople(wanted)
+        return _rows(request, listed.people, follows), listed.total_size, ""
     ids = [hit.id for hit in hits.people]
     found = {each.person_id: each for each in await whole(request, ids)}
-    rows = [
-        convert.person_row(found[each], me.person_id, follows, may_follow=not me.is_guest) for each in ids
+    fitting = [
+        found[each] for each in ids
         if each in found and (not department or found[each].profile.department == department)
         and (not location or found[each].profile.location == location)
     ]
-    return rows, len(rows), ""
+    return _rows(request, fitting, follows), len(fitting), ""
 
 
 async def facets(request: AnyRequest) -> tuple[list[str], list[str]]:
@@ -126,14 +140,28 @@ async def show_person(request: AnyRequest) -> Response[bytes]:
     around, found = await asyncio.gather(
         shell(request, live=True), services.identity.GetPerson(identity.GetPersonRequest(person_id=person_id))
     )
-    page, relation, communities, chart = await asyncio.gather(
+    of_feed, chart = await asyncio.gather(
+        spared(request, "feed", lambda: _in_feed(request, person_id, path)),
+        optional(services.identity.GetOrganizationChart(identity.GetOrganizationChartRequest(person_id=person_id, depth=1))),
+    )
+    if of_feed is None:
+        around = lacking(around, told(request, "Posts and communities cannot be shown just now: try again in a moment."))
+        view = convert.person_view(found, chart, [], None, me.person_id)
+        return render(request, PersonPage(shell=around, person=view, page=PostPage()))
+    page, relation, communities = of_feed
+    view = convert.person_view(found, chart, communities.communities, relation, me.person_id)
+    return render(request, PersonPage(shell=around, person=view, page=page))
+
+
+async def _in_feed(request: AnyRequest, person_id: str, path: str) -> tuple[PostPage, Any, feed.ListCommunitiesResponse]:
+    """What feed knows of a person: three calls."""
+    services = clients(request)
+    page, relation, communities = await asyncio.gather(
         timeline(request, feed.TIMELINE_KIND_PERSON, person_id, path, live_scope=f"person:{person_id}"),
         optional(services.feed.GetRelationship(feed.GetRelationshipRequest(person_id=person_id))),
         services.feed.ListCommunities(feed.ListCommunitiesRequest(member_id=person_id, page_size=30)),
-        optional(services.identity.GetOrganizationChart(identity.GetOrganizationChartRequest(person_id=person_id, depth=1))),
     )
-    view = convert.person_view(found, chart, communities.communities, relation, me.person_id)
-    return render(request, PersonPage(shell=around, person=view, page=page))
+    return page, relation, communities
 
 
 @post("/people/{person_id:str}/follow")

@@ -21,6 +21,8 @@ from watercooler.identity.v1 import identity_service_pb2 as identity
 
 from .. import files, http
 from ..http import AnyRequest, clients, current_person, gateway
+from ..neighbours import spared
+from ..parties import is_away
 from ..problems import Refusal
 from ..rendering import address, language_name
 from ..views import (
@@ -74,7 +76,7 @@ from .common import (
     translated,
     wants_fragment,
 )
-from .whom import followed, resolve
+from .whom import followed_if_known, resolve
 
 POSTS_A_PAGE: Final = 20
 REPLIES_A_PAGE: Final = 100
@@ -120,8 +122,9 @@ async def named_people(request: AnyRequest, posts: Sequence[feed.Post]) -> dict[
     ids = {person_id for each in posts for person_id in each.audience.people.person_ids[:5]}
     if not ids:
         return {}
-    found = await clients(request).identity.BatchGetPeople(identity.BatchGetPeopleRequest(person_ids=sorted(ids)[:200]))
-    return {each.person_id: convert.person(each) for each in found.people}
+    asked_for = identity.BatchGetPeopleRequest(person_ids=sorted(ids)[:200])
+    found = await spared(request, "identity", lambda: clients(request).identity.BatchGetPeople(asked_for))
+    return {each.person_id: convert.person(each) for each in found.people} if found is not None else {}
 
 
 async def _parents(request: AnyRequest, posts: Sequence[feed.Post]) -> dict[str, feed.Post]:
@@ -170,19 +173,20 @@ async def _beside(request: AnyRequest) -> dict[str, Any]:
     """Communities and people one might want, and what is talked about: four calls."""
     services, me = clients(request), current_person(request)
     communities, tags, follows, people = await asyncio.gather(
-        services.feed.ListCommunities(feed.ListCommunitiesRequest(page_size=50)),
-        services.feed.ListTrendingTags(feed.ListTrendingTagsRequest(page_size=TAGS)),
-        followed(request, pages=1),
-        _colleagues(request),
+        spared(request, "feed", lambda: services.feed.ListCommunities(feed.ListCommunitiesRequest(page_size=50))),
+        spared(request, "feed", lambda: services.feed.ListTrendingTags(feed.ListTrendingTagsRequest(page_size=TAGS))),
+        followed_if_known(request, pages=1),
+        spared(request, "identity", lambda: _colleagues(request), []),
     )
-    open_to_me = [each for each in communities.communities if convert.membership(each) == "none" and not each.archived]
+    listed = communities.communities if communities is not None else []
+    open_to_me = [each for each in listed if convert.membership(each) == "none" and not each.archived]
     largest = sorted(open_to_me, key=lambda each: -each.member_count)[:SUGGESTIONS]
     rows: list[CommunityRow] = [convert.community_row(each) for each in largest]
-    strangers = [each for each in people if each.person_id not in follows and each.person_id != me.person_id]
+    strangers = [each for each in people if follows is not None and each.person_id not in follows and each.person_id != me.person_id]
     return {
         "suggested_communities": rows,
-        "suggested_people": [convert.person_row(each, me.person_id, follows) for each in strangers[:SUGGESTIONS]],
-        "tags": [Option(value=each.tag, label=each.tag, count=each.post_count) for each in tags.tags],
+        "suggested_people": [convert.person_row(each, me.person_id, frozenset()) for each in strangers[:SUGGESTIONS]],
+        "tags": [Option(value=each.tag, label=each.tag, count=each.post_count) for each in (tags.tags if tags else [])],
     }
 
 
@@ -210,6 +214,8 @@ async def tag(request: AnyRequest) -> Response[bytes]:
             clients(request).feed.ListTrendingTags(feed.ListTrendingTagsRequest(page_size=TAGS)),
         )
     except RpcError as error:
+        if is_away(error):
+            raise
         raise Refusal(404, "") from error
     view = TagPage(
         shell=around, tag=found.tag, is_following=found.following, post_count=found.post_count, follower_count=found.follower_count,

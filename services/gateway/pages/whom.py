@@ -12,9 +12,16 @@ from watercooler.identity.v1 import identity_service_pb2 as identity
 from watercooler.search.v1 import search_service_pb2 as search
 
 from ..http import AnyRequest, clients, current_person
+from ..neighbours import spared
 
 FOLLOWED_A_PAGE: Final = 200
 NAMED_MAX: Final = 20
+
+
+async def followed_if_known(request: AnyRequest, pages: int = 2) -> frozenset[str] | None:
+    """Whom the reader follows, as `followed`; None where feed is away."""
+    known: frozenset[str] | None = await spared(request, "feed", lambda: followed(request, pages))
+    return known
 
 
 async def followed(request: AnyRequest, pages: int = 2) -> frozenset[str]:

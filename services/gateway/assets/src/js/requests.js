@@ -44,7 +44,7 @@ export function startRequests() {
     undos.get(ctx)?.();
     const status = ctx.response.status;
     if (status === 401) location.assign(`/sign-in?next=${encodeURIComponent(location.pathname + location.search)}`);
-    else if (status !== 422) toast(text(status < 500 ? "refused" : "failed"), { bad: true });
+    else if (status !== 422 && !ctx.sourceElement.matches?.("[data-quiet]")) toast(text(status < 500 ? "refused" : "failed"), { bad: true });
   });
   document.addEventListener("htmx:error", ({ detail: { ctx } }) => {
     if (!ctx) return;
