@@ -74,7 +74,7 @@ def to_kafka(event: Recorded, service: str) -> tuple[bytes, bytes, Headers]:
     headers = [
         ("ce_specversion", b"1.0"),
         ("ce_id", event.id.encode()),
-        ("ce_source", f"/watercooler/{service}".encode()),
+        ("ce_source", _source(service)),
         ("ce_type", event.data.DESCRIPTOR.full_name.encode()),
         ("ce_time", _written(event.record_micros)),
         ("ce_subject", event.stream.encode()),
@@ -104,19 +104,19 @@ def from_kafka(key: bytes | None, value: bytes | None, headers: Sequence[tuple[s
     found = dict(headers)
     position: int | None = None
     try:
-        position = _number(found, "ce_sequence", POSITION_MAX)
+        position = _number(found, "ce_sequence")
         if found.get("ce_specversion") != b"1.0":
             raise Undecodable("the header ce_specversion is not 1.0: this is no CloudEvent in the binary mode", position)
         if found.get("content-type") != CONTENT_TYPE:
             raise Undecodable(f"the header content-type is not {CONTENT_TYPE.decode()}", position)
-        if service and found.get("ce_source") != f"/watercooler/{service}".encode():
+        if service and found.get("ce_source") != _source(service):
             raise Undecodable(f"the header ce_source is not /watercooler/{service}", None)
         stream = _text(found, "ce_subject")
         if key is None or key.decode() != stream:
             raise Undecodable("the key is not the stream that ce_subject names", position)
         if value is None:
             raise Undecodable("the record has no value", position)
-        version = _number(found, "ce_streamversion", POSITION_MAX)
+        version = _number(found, "ce_streamversion")
         event_id = _text(found, "ce_id")
         record_micros = _read(_text(found, "ce_time"))
         type_name = _text(found, "ce_type")
@@ -147,11 +147,19 @@ def _text(headers: dict[str, bytes | None], name: str) -> str:
     return value.decode()
 
 
-def _number(headers: dict[str, bytes | None], name: str, most: int) -> int:
-    text = _text(headers, name)
-    if not (text.isascii() and text.isdigit() and len(text) <= 19 and 1 <= int(text) <= most):
-        raise ValueError(f"the header {name} is no number from 1 to {most}")
-    return int(text)
+def _number(headers: dict[str, bytes | None], name: str) -> int:
+    written = headers.get(name)
+    if not written:
+        raise ValueError(f"the header {name} is missing or empty")
+    number = int(written) if len(written) <= 19 and written.isdigit() else 0
+    if not 1 <= number <= POSITION_MAX:
+        raise ValueError(f"the header {name} is no number from 1 to {POSITION_MAX}")
+    return number
+
+
+@lru_cache(maxsize=256)
+def _source(service: str) -> bytes:
+    return f"/watercooler/{service}".encode()
 
 
 @lru_cache(maxsize=1024)

@@ -147,7 +147,7 @@ class Relay:
             try:
                 await self._save()
             except Exception as error:
-                _log.warning("relay did not save how far it is; some events will be sent again", service=self.store.name, reason=repr(error))
+                _log.warning("relay did not save how far it is; events will be sent again", service=self.store.name, reason=repr(error))
 
     async def _abandon(self) -> None:
         """Let go of what is under way: whatever of it was acknowledged will be sent again."""

@@ -24,7 +24,7 @@ from libs.subscriptions.subscription import Subscription
 from libs.testing.contracts import published
 from watercooler.feed.v1.events_pb2 import PostPublished
 
-SECONDS = 90
+SECONDS = 240
 TABLES = "CREATE TABLE IF NOT EXISTS seen (position BIGINT PRIMARY KEY, body TEXT NOT NULL);"
 
 

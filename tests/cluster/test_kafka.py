@@ -27,6 +27,7 @@ from tests.cluster.engines.processes import Process
 from tests.cluster.following import Follower, Source, ended, until
 
 ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture
@@ -352,7 +353,6 @@ async def test_a_record_that_is_too_large_is_refused(config: KafkaConfig) -> Non
         await publisher.stop()
 
 
-@pytest.mark.timeout(300)
 async def test_a_follower_that_hung_past_its_session_does_no_harm(tmp_path: Path, config: KafkaConfig) -> None:
     async with Source(tmp_path, config) as source:
         await source.write(100)
