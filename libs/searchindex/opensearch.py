@@ -63,6 +63,7 @@ LANGUAGES_SECONDS: Final = 30.0
 CLAUSES_MAX: Final = 900
 START_LENGTH_MAX: Final = 30
 EXPUNGE_SECONDS_MAX: Final = 120.0
+MERGE_SECONDS_MAX: Final = 3_600
 COPIES_SECONDS_MAX: Final = 60
 PATIENCE_SECONDS: Final = 30.0
 
@@ -176,6 +177,15 @@ class _Server:
             if error.status_code in _PASSING or kind == "cluster_block_exception":
                 raise IndexAway(f"OpenSearch at {self.place} cannot do this now ({kind[:200]}): try again in a moment") from error
             raise
+
+    @contextlib.contextmanager
+    def within(self, generation: str) -> Iterator[None]:
+        """As `faults`, for what is asked of a generation that another process may take away meanwhile."""
+        try:
+            with self.faults():
+                yield
+        except exceptions.NotFoundError as error:
+            raise IndexAway(f"the search index {generation} has just been replaced") from error
 
     async def check(self) -> None:
         """That OpenSearch answers, and is OpenSearch."""
@@ -342,7 +352,7 @@ class OpenSearchIndex:
     async def _bulk_once(self, target: str, chunk: Sequence[bytes]) -> list[bytes]:
         """Answers the pieces that OpenSearch had no time for; a piece that is older than what is stored counts as written."""
         try:
-            with self._server.faults():
+            with self._server.within(target):
                 answer = await self._server.client.bulk(
                     body=b"".join(chunk), index=_writing(target),
                     params={"require_alias": "true", "filter_path": "errors,items.*.status,items.*.error", "request_timeout": 60},
@@ -351,8 +361,6 @@ class OpenSearchIndex:
             if isinstance(error.__cause__, exceptions.TransportError) and error.__cause__.status_code == 429:
                 return list(chunk)
             raise
-        except exceptions.NotFoundError as error:
-            raise IndexAway(f"the search index {target} has just been replaced") from error
         refused: list[bytes] = []
         if not answer["errors"]:
             return refused
@@ -394,7 +402,7 @@ class OpenSearchIndex:
         self._languages_until = -1.0
         generation = self._fresh or await self._server.live()
         if generation is not None:
-            with self._server.faults():
+            with self._server.within(generation):
                 await self._server.client.indices.refresh(index=generation)
 
     async def clear(self) -> None:
@@ -405,31 +413,36 @@ class OpenSearchIndex:
             pass
 
     async def expunge(self) -> bool:
-        """Has OpenSearch merge the removed text away and waits until it is gone; False where it still is after two minutes.
+        """Has OpenSearch merge the removed text away; False where it cannot be had to within two minutes.
 
-        OpenSearch keeps what was removed for copies that lag behind, up to the checkpoint that all of them share: that moves every few
-        seconds, so the first try may come too early.
+        OpenSearch keeps what was removed until every copy of a shard has it on disk and says so, which copies do twice a minute: so this
+        takes up to half a minute, besides the merge of all segments that hold something removed.
         """
         generation = self._fresh or await self._server.live()
         if generation is None:
             return True
+        indices = self._server.client.indices
+        removed = {shard: about["seq_no"]["max_seq_no"] for shard, about in await self._shards(generation) if about["routing"]["primary"]}
         deadline = time.monotonic() + EXPUNGE_SECONDS_MAX
-        pause = 0.05
         while True:
-            with self._server.faults():
-                indices = self._server.client.indices
+            with self._server.within(generation):
                 await indices.flush(index=generation, params={"wait_if_ongoing": "true", "force": "true", "request_timeout": 60})
-                await indices.forcemerge(
-                    index=generation, params={"only_expunge_deletes": "true", "flush": "true", "request_timeout": 3_600}
-                )
-                await indices.refresh(index=generation)
-                stats = await indices.stats(index=generation, metric="docs")
-            if stats["_all"]["total"]["docs"]["deleted"] == 0:
-                return True
+            if all(_released(about, removed.get(shard, -1)) for shard, about in await self._shards(generation)):
+                break
             if time.monotonic() > deadline:
                 return False
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, 2.0)
+            await asyncio.sleep(0.5)
+        with self._server.within(generation):
+            # What a shard may let go is set anew by each flush.
+            await indices.flush(index=generation, params={"wait_if_ongoing": "true", "force": "true", "request_timeout": 60})
+            done = await indices.forcemerge(index=generation, params={"only_expunge_deletes": "true", "request_timeout": MERGE_SECONDS_MAX})
+            await indices.refresh(index=generation)
+        return int(done["_shards"]["failed"]) == 0
+
+    async def _shards(self, generation: str) -> list[tuple[str, dict[str, Any]]]:
+        with self._server.within(generation):
+            stats = await self._server.client.indices.stats(index=generation, metric="docs", params={"level": "shards"})
+        return [(shard, copy) for shard, copies in stats["indices"].get(generation, {"shards": {}})["shards"].items() for copy in copies]
 
     def rebuilding(self) -> AbstractAsyncContextManager[SearchIndex]:
         """A fresh generation; needs as much room again until the block is left."""
@@ -466,7 +479,7 @@ class OpenSearchIndex:
     async def _make_ready(self, generation: str) -> None:
         config = self._server.config
         settings = {"index": {"refresh_interval": REFRESH_INTERVAL, "number_of_replicas": config.replicas}}
-        with self._server.faults():
+        with self._server.within(generation):
             client = self._server.client
             await client.indices.put_settings(index=generation, body=settings)
             await client.indices.refresh(index=generation)
@@ -600,6 +613,16 @@ class OpenSearchIndex:
 
 def _writing(generation: str) -> str:
     return f"{generation}-write"
+
+
+def _released(shard: dict[str, Any], operation: int) -> bool:
+    """Whether a copy of a shard has everything up to an operation on disk, as all others have, and keeps no history of it for them."""
+    commit = shard["commit"]["user_data"]
+    return (
+        int(commit["local_checkpoint"]) >= operation
+        and int(commit["max_seq_no"]) <= int(shard["seq_no"]["global_checkpoint"])
+        and all(int(lease["retaining_seq_no"]) > operation for lease in shard["retention_leases"]["leases"])
+    )
 
 
 def _template(config: OpenSearchConfig, alias: str) -> dict[str, Any]:

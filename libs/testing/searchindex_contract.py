@@ -14,6 +14,7 @@ from libs.searchindex.index import (
     LIMIT_MAX,
     OFFSET_MAX,
     QUERY_LENGTH_MAX,
+    READER_AUDIENCE_MAX,
     TAGS_MAX,
     Checkpoint,
     Document,
@@ -88,6 +89,11 @@ RELEVANCE = [
     ("it", "contratto", "it-contratti", ["de-vertraege"]),
     ("nl", "vergadering", "nl-vergadering", ["de-haus"]),
     ("ru", "договор", "ru-dogovor", ["en-lunch"]),
+    ("ar", "اجتماع", "ar-meetings", ["en-meetings"]),
+    ("ar", "الْمَكْتَب", "ar-meetings", ["en-lunch"]),
+    ("el", "συνάντηση", "el-meeting", ["en-meetings"]),
+    ("tr", "toplantı", "tr-meeting", ["en-meetings"]),
+    ("sv", "mote", "sv-meeting", ["en-meetings"]),
     ("ja", "営業時間", "ja-tower", ["ja-train"]),
     ("ja", "東京タワーの営業時間", "ja-tower", ["ja-train"]),
     ("ja", "ﾀﾜｰ", "ja-tower", ["ja-train"]),
@@ -117,6 +123,10 @@ def library() -> list[Document]:
         post("it-contratti", "I contratti sono stati firmati ieri.", language="it"),
         post("nl-vergadering", "De vergaderingen beginnen om negen uur.", language="nl"),
         post("ru-dogovor", "Новые договоры подписаны вчера.", language="ru"),
+        post("ar-meetings", "تبدأ الاجتماعات في المكتب الجديد عند الساعة العاشرة.", language="ar"),
+        post("el-meeting", "Οι συναντήσεις αρχίζουν στις δέκα.", language="el"),
+        post("tr-meeting", "Toplantılar saat onda başlıyor.", language="tr"),
+        post("sv-meeting", "Möten börjar klockan tio.", language="sv"),
         post("ja-tower", "東京タワーの営業時間は九時からです。", language="ja"),
         post("ja-train", "電車が遅れています。駅で待っています。", language="ja"),
         post("zh-leave", "今年的年假请在十二月之前申请。", language="zh"),
@@ -183,7 +193,7 @@ class SearchIndexContract:
     async def test_what_was_removed_stays_away_from_late_writes(self, index: SearchIndex) -> None:
         await filled(index, post("p1", "old", 1), Removal(id="p1", version=3))
         await filled(index, post("p1", "late", 2))
-        assert await ids(index) == []
+        assert (await ids(index), await index.count(Query(audience=EVERYONE)), await ids(index, "-nothing")) == ([], 0, [])
         await filled(index, post("p1", "again", 4))
         assert await ids(index) == ["p1"]
 
@@ -278,6 +288,10 @@ class SearchIndexContract:
             assert await index.count(Query(text="salary", audience=keys)) == len(seen)
             assert await index.count(Query(audience=keys)) == len(seen)
             assert await people(index, "sally", keys) == []
+        for narrowed in ({"kinds": ["person"]}, {"sort": Sort.NEWEST}, {"after_time": 1}):
+            results = await index.search(Query(text="salary", audience=("person:ann",), limit=1, **narrowed))
+            assert "hidden" not in [hit.id for hit in results.hits]
+            assert ("person" in results.facets, results.next_page_token) == (False, "")
         assert await people(index, "sally", ["group:hr"]) == ["hidden"]
         assert await ids(index, "-nothing", ["person:bob"]) == []
 
@@ -286,6 +300,13 @@ class SearchIndexContract:
         for near in ("person:ann 1", "person:Ann", "person", "person:Ann 1 ", "person:Ann 12", "*"):
             assert await ids(index, "secret", [near]) == []
         assert await ids(index, "secret", ["person:Ann 1"]) == ["p1"]
+
+    async def test_a_reader_of_very_many_things_finds_theirs_only(self, index: SearchIndex) -> None:
+        await filled(index, *(post(f"p{n}", "plan", n + 1, audience=[f"community:{n:036}"]) for n in range(4)))
+        keys = [f"community:{n:036}" for n in range(3, READER_AUDIENCE_MAX + 3)]
+        assert len(keys) == READER_AUDIENCE_MAX
+        results = await index.search(Query(text="plan", audience=keys))
+        assert ([hit.id for hit in results.hits], results.total, results.facets) == (["p3"], 1, {"post": 1})
 
     async def test_a_changed_audience_takes_effect_with_the_write(self, index: SearchIndex) -> None:
         await filled(index, post("p1", "plan", 1))
@@ -410,12 +431,12 @@ class SearchIndexContract:
         await filled(index, *library(), *staff())
         pieces = ['"', "-", "#", "@", "*", "~2", "(", "[a TO b]", "title:", "AND", "NOT", "\\", "/.*/", "^9", "é", "日", "\ud800", " "]
         for left in pieces:
-            for right in pieces:
-                for text in (left + right, f"a{left}b{right}", f"{left} word {right}"):
-                    await index.search(Query(text=text, audience=EVERYONE))
-                    await index.suggest_people(text, EVERYONE)
-        await index.search(Query(text="東" * QUERY_LENGTH_MAX, audience=EVERYONE))
-        await index.search(Query(text="ab " * (QUERY_LENGTH_MAX // 3), audience=EVERYONE))
+            typed = [text for right in pieces for text in (left + right, f"a{left}b{right}", f"{left} word {right}")]
+            await asyncio.gather(*(index.search(Query(text=text, audience=EVERYONE)) for text in typed))
+            await asyncio.gather(*(index.suggest_people(text, EVERYONE) for text in typed))
+        for long in ("東", "ab ", "東京大阪京都福岡札幌仙台 ", "ä ", "ü-é ", "#tag ", '"ab cd" ', "-ab ", "東京 ab "):
+            await index.search(Query(text=(long * QUERY_LENGTH_MAX)[:QUERY_LENGTH_MAX], audience=EVERYONE))
+            await index.suggest_people((long * QUERY_LENGTH_MAX)[:QUERY_LENGTH_MAX], EVERYONE)
 
     # Highlights
 
