@@ -62,7 +62,7 @@ class KafkaRefused(Exception):
 
 
 class SourceBehind(ConnectionError):
-    """A topic holds events past the end of its service's own log: that was set back, by a restored backup for one."""
+    """Events came here that are past the end of their service's own log: it was set back, as by an older backup."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,6 +346,8 @@ class KafkaLog:
             if not is_passing(error):
                 raise
             return False  # what the topic brings is taken all the same
+        if head < after:
+            raise self._set_back(after, head)
         self._late = max(self._late, head)
         return self._late > after
 
@@ -354,13 +356,16 @@ class KafkaLog:
         events = await self.history.tail(after, limit)
         if not events:
             if self._window.highest > after:
-                raise SourceBehind(
-                    f"the topic of {self.name} holds position {self._window.highest}, but the log of {self.name} ends at {after}: "
-                    "was an older backup restored?"
-                )
+                raise self._set_back(self._window.highest, after)
             self._late = after
         self._from_history.inc(len(events))
         return events
+
+    def _set_back(self, seen: int, head: int) -> SourceBehind:
+        return SourceBehind(
+            f"position {seen} of {self.name} was here already, but its log ends at {head}: was an older backup restored? "
+            "Restore this service to the same time, or rebuild what follows that log"
+        )
 
     # Reading the topic.
 

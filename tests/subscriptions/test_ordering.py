@@ -184,8 +184,10 @@ async def test_a_service_that_is_away_does_not_stop_what_the_topic_brings() -> N
 async def test_a_service_whose_log_was_set_back_is_noticed() -> None:
     log = log_of(History(3))
     await log.take_in([record(9)])
-    with pytest.raises(SourceBehind, match="ends at 3"):
+    with pytest.raises(SourceBehind, match="position 9 of source was here already, but its log ends at 3"):
         await drain(log, Reader())
+    with pytest.raises(SourceBehind, match="ends at 3"):
+        await log_of(History(3)).tail(5, 10)
 
 
 async def test_the_wakers_are_set() -> None:
