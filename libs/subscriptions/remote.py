@@ -153,7 +153,7 @@ class RemoteLog:
         """The position of the newest event; 0 when there is none."""
         try:
             with auth.acting(self._token()):
-                answer: GetHeadResponse = await self._stub.GetHead(GetHeadRequest())
+                answer: GetHeadResponse = await self._stub.GetHead(GetHeadRequest(), timeout=READ_SECONDS)
         except errors.RpcError as error:
             raise self._fault(error) from error
         return answer.position

@@ -7,7 +7,7 @@ import grpc
 
 from libs.db.database import DatabaseBusy, StorageFull
 from libs.eventstore.model import Log, Recorded
-from libs.rpc.errors import RpcError
+from libs.rpc.errors import RpcError, read
 from libs.telemetry import logs, metrics
 
 from .model import Consumer
@@ -238,10 +238,11 @@ class Subscription:
 
 
 def is_passing(error: Exception) -> bool:
-    """Whether the fault lies with the surroundings and passes (no room, a lock, a neighbour away), not with the event.
+    """Whether the fault lies with the surroundings and passes (no room, a lock, a neighbour away or full), not with the event.
 
     Such an event is tried until it works and never parked. A timeout is not among them: an event may be its cause.
     """
     if isinstance(error, RpcError):
-        return error.code() is grpc.StatusCode.UNAVAILABLE
+        full = error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED and read(error).retry_seconds > 0
+        return full or error.code() is grpc.StatusCode.UNAVAILABLE
     return isinstance(error, StorageFull | DatabaseBusy | OSError) and not isinstance(error, TimeoutError)

@@ -165,8 +165,8 @@ async def test_only_services_and_administrators_read_a_log(reached: Reached, cal
     with acting(reached.tokens.sign(caller)):
         calls = (
             lambda: first(reached.stub.Read(ReadRequest(limit=1))),
-            lambda: reached.stub.ReadBatch(ReadBatchRequest()),
-            lambda: reached.stub.GetHead(GetHeadRequest()),
+            lambda: reached.stub.ReadBatch(ReadBatchRequest(), timeout=40),
+            lambda: reached.stub.GetHead(GetHeadRequest(), timeout=40),
         )
         for call in calls:
             if admitted:
@@ -184,7 +184,7 @@ async def test_what_is_no_position_and_no_limit_is_named(reached: Reached, after
     with reached.as_service():
         for call in (
             first(reached.stub.Read(ReadRequest(after_position=after, limit=limit))),
-            reached.stub.ReadBatch(ReadBatchRequest(after_position=after, limit=limit)),
+            reached.stub.ReadBatch(ReadBatchRequest(after_position=after, limit=limit), timeout=40),
         ):
             problem = await refusal(call)
             assert (problem.code, problem.field) == (grpc.StatusCode.INVALID_ARGUMENT, field)

@@ -17,6 +17,7 @@ from libs.rpc import errors
 from libs.rpc.auth import Caller, Keys, Tokens, acting
 from libs.rpc.client import TRIES, NetworkChannel
 from libs.rpc.server import MESSAGE_BYTES, NetworkServer
+from libs.subscriptions.subscription import is_passing
 from libs.telemetry import metrics
 from tests.rpc.house import House, Stream, add, eventually, reserved_port
 from watercooler.events.v1.event_log_pb2 import ReadRequest, ReadResponse
@@ -232,8 +233,11 @@ async def test_more_calls_at_once_than_there_is_room_for_are_told_to_wait(tokens
         stub: Any = FeedServiceStub(channel)
         slow = [asyncio.create_task(_call(stub.GetPost(pb.GetPostRequest(post_id="slow"), timeout=PATIENT))) for _ in range(2)]
         await eventually(lambda: _true(house.calls == 2))
-        problem = await refusal(stub.GetPost(pb.GetPostRequest(post_id="p"), timeout=PATIENT))
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await stub.GetPost(pb.GetPostRequest(post_id="p"), timeout=PATIENT)
+        problem = errors.read(caught.value)
         assert (problem.code, problem.retry_seconds) == (grpc.StatusCode.RESOURCE_EXHAUSTED, 1)
+        assert is_passing(caught.value), "a subscription waits, and parks nothing"
         house.release.set()
         await asyncio.gather(*slow)
         assert await stub.GetPost(pb.GetPostRequest(post_id="p"), timeout=PATIENT)

@@ -90,7 +90,7 @@ async def answers(port: int, tls: Tls | None) -> bool:
     channel = NetworkChannel(f"127.0.0.1:{port}", tls, name="feed")
     stub: Any = FeedServiceStub(channel)
     try:
-        return bool(await stub.GetPost(GET, timeout=20))
+        return bool(await stub.GetPost(GET, timeout=40))
     except grpc.aio.AioRpcError as error:
         if error.code() is not grpc.StatusCode.UNAVAILABLE:
             raise
@@ -131,12 +131,12 @@ async def test_a_server_shows_its_new_certificate_without_a_restart(tmp_path: Pa
         assert await answers(port, Tls(authority=before, server_name="feed"))
         held = NetworkChannel(f"127.0.0.1:{port}", Tls(authority=before, server_name="feed"), name="feed")
         stub: Any = FeedServiceStub(held)
-        await stub.GetPost(GET, timeout=20)
+        await stub.GetPost(GET, timeout=40)
         new.issue(tmp_path / "server", "feed", days=20)
         await eventually(lambda: answers(port, Tls(authority=after, server_name="feed")))
         assert not await answers(port, Tls(authority=before, server_name="feed"))
         assert 19 * 86_400 < metrics.value("watercooler_certificate_expiry_seconds", certificate="own") < 20 * 86_400
-        assert await stub.GetPost(GET, timeout=20), "connections made before go on"
+        assert await stub.GetPost(GET, timeout=40), "connections made before go on"
         await held.close()
 
 
@@ -151,9 +151,9 @@ async def test_a_client_shows_its_new_certificate_without_a_restart(tmp_path: Pa
         channel = NetworkChannel(f"127.0.0.1:{port}", client, name="feed")
         stub: Any = FeedServiceStub(channel)
         with pytest.raises(grpc.aio.AioRpcError):
-            await stub.GetPost(GET, timeout=20)
+            await stub.GetPost(GET, timeout=40)
         ours.issue(tmp_path / "client", "gateway")
-        await eventually(lambda: stub.GetPost(GET, timeout=20))
+        await eventually(lambda: stub.GetPost(GET, timeout=40))
         await channel.close()
 
 
