@@ -62,7 +62,8 @@ async def test_to_publish_without_kafka_fails_in_a_way_that_passes(config: Kafka
 
 
 @pytest.mark.parametrize(
-    ("security", "mechanism"), list(product(["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"], ["plain", "scram-sha-256", "scram-sha-512"]))
+    ("security", "mechanism"),
+    list(product(["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"], ["plain", "scram-sha-256", "scram-sha-512"])),
 )
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_readers_and_writers_are_guarded_alike(security: str, mechanism: str, monkeypatch: pytest.MonkeyPatch) -> None:
