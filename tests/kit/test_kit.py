@@ -43,7 +43,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(PROTOS, folder / "protos", ignore=shutil.ignore_patterns("__pycache__", "build", "*.egg-info"))
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--disable-pip-version-check", "--no-deps", "--no-build-isolation"]
     built = subprocess.run(
-        [*command, "--no-index", "--wheel-dir", str(folder), str(folder / "protos")], capture_output=True, text=True, timeout=110, check=False
+        [*command, "--no-index", "--wheel-dir", str(folder), str(folder / "protos")],
+        capture_output=True, text=True, timeout=110, check=False,
     )
     assert built.returncode == 0, built.stdout + built.stderr
     (found,) = folder.glob("watercooler_events-*.whl")

@@ -208,3 +208,41 @@ def faketime() -> Path:
             _run(["dpkg", "-x", str(package), str(into)], "libfaketime")
 
     return next(_made("faketime", make).glob("usr/lib/*/faketime/libfaketime.so.1"))
+
+
+def kcat() -> Path:
+    """The program kcat: the installed one, else Debian's with its libraries, unpacked but not installed."""
+    if found := shutil.which("kcat"):
+        return Path(found)
+
+    def make(into: Path) -> None:
+        if shutil.which("apt-get") is None:
+            raise EngineError("kcat is neither installed nor to be had from Debian's packages here")
+        with tempfile.TemporaryDirectory() as folder:
+            Path(folder).chmod(0o755)
+            packages = ["kcat", "librdkafka1", "libyajl2"]
+            _run(["apt-get", "download", "-qq", *packages], "kcat (`apt-get update` may be due)", folder=Path(folder))
+            for package in Path(folder).glob("*.deb"):
+                _run(["dpkg", "-x", str(package), str(into)], "kcat")
+        program = into / "kcat"
+        program.write_text(
+            '#!/bin/sh\nhere=$(dirname "$(readlink -f "$0")")\n'
+            'LD_LIBRARY_PATH=$(echo "$here"/usr/lib/*-linux-*) exec "$here/usr/bin/kcat" "$@"\n', "utf-8",
+        )
+        program.chmod(0o755)
+
+    return _made("kcat", make) / "kcat"
+
+
+def maven_project(pom: str) -> Path:
+    """The folder with the jars that a Maven project depends on, given the text of its pom.xml."""
+
+    def make(into: Path) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            (Path(folder) / "pom.xml").write_text(pom, "utf-8")
+            if shutil.which("mvn") is None:
+                raise EngineError("Maven is needed: install it, by `apt-get install maven` on Debian and Ubuntu")
+            command = ["mvn", "--batch-mode", "--quiet", "--file", f"{folder}/pom.xml", f"{DEPENDENCY_PLUGIN}:copy-dependencies"]
+            _run([*command, "-DincludeScope=runtime", f"-DoutputDirectory={into}"], "the libraries of a Java program")
+
+    return _made(f"maven-{hashlib.sha256(pom.encode()).hexdigest()[:12]}", make)
