@@ -48,7 +48,7 @@ REACH_SECONDS = 3.0
 HEAD_SECONDS = 1.0
 WATCH_SECONDS = 10.0
 # Of the 20 s that stopping may take: what is asked of us is answered, what is begun is finished, the rest is cut.
-DRAIN_SECONDS = 7.0
+DRAIN_SECONDS = 10.0
 FINISH_SECONDS = 7.0
 CLOSE_SECONDS = 3.0
 
@@ -187,12 +187,14 @@ class Process:
             await self._server.serving(False)
             if self._http is not None:
                 self._http.draining = True
-            await asyncio.sleep(self.settings.stop_pause.total_seconds())
+            pause = self.settings.stop_pause.total_seconds()
+            drain = max(2.0, DRAIN_SECONDS - pause)
+            await asyncio.sleep(pause)
             if self.assembly.drain is not None:
                 await self.assembly.drain()
-            stopping: list[Awaitable[None]] = [self._server.stop(DRAIN_SECONDS)]
+            stopping: list[Awaitable[None]] = [self._server.stop(drain)]
             if self._http is not None:
-                stopping.append(self._http.stop(DRAIN_SECONDS))
+                stopping.append(self._http.stop(drain))
             await asyncio.gather(*stopping)
         if leaving:
             await asyncio.wait(leaving, timeout=FINISH_SECONDS)

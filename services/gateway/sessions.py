@@ -23,6 +23,8 @@ CACHED = 20_000
 # How true `seen_time` is: writing it on every request would make every read a write.
 SEEN_STEP = timedelta(minutes=5)
 USER_AGENT_CHARACTERS = 300
+# What is announced when somebody signs out, so that no other process goes on knowing the session.
+ENDED = "sessions"
 
 _SECRET = re.compile(r"[A-Za-z0-9_-]{43}")
 
@@ -39,6 +41,7 @@ class Sessions:
         self.cookie = "__Host-watercooler_session" if self.secure else "watercooler_session"
         self._held: OrderedDict[str, tuple[datetime, Session]] = OrderedDict()
         self._ended = 0
+        database.listen(ENDED, lambda: self._forget(lambda session: True))
 
     async def begin(self, person_id: str, user_agent: str, address: str, now: datetime) -> tuple[Session, str]:
         """Sign a person in; answers the session and the secret for its cookie."""
@@ -94,6 +97,7 @@ class Sessions:
         """Sign one device out; False when it was so already."""
         async with self._database.transaction() as tx:
             ended = await queries.delete_session(tx, session_id)
+            await tx.announce(ENDED)
         self._forget(lambda session: session.session_id == session_id)
         return bool(ended)
 
@@ -101,6 +105,7 @@ class Sessions:
         """Sign a person out everywhere, but for one session where one is named; answers how many ended."""
         async with self._database.transaction() as tx:
             ended = await queries.delete_sessions_of(tx, person_id, keep, micros(now))
+            await tx.announce(ENDED)
         self._forget(lambda session: session.person_id == person_id and session.session_id != keep)
         return ended
 

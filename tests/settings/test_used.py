@@ -12,8 +12,8 @@ SOURCES = "\n".join(
     path.read_text("utf-8") for folder in ("libs", "services") for path in sorted((ROOT / folder).rglob("*.py"))
     if path != ROOT / "libs" / "runtime" / "settings.py"
 )
-# Read through something the settings module itself offers: `signing_key`, and `address`.
-THROUGH = {"secret_key": "signing_key(", "public_url": "settings.address"}
+# Read through something that the settings module itself offers.
+THROUGH = {"secret_key": "signing_key(", "public_url": "settings.address", "service_addresses": "service_address("}
 
 
 @pytest.mark.parametrize("name", [row[0] for row in describe()])
