@@ -116,8 +116,10 @@ class OpenSearchHome:
         return OpenSearchIndex(self._server, self._clock)
 
     async def discard(self) -> None:
-        """Deletes every generation, so that the index starts anew with every checkpoint at 0."""
+        """Deletes every generation and the template, so that the index starts anew with every checkpoint at 0."""
         await self._server.delete(await self._server.generations())
+        with self._server.faults(), contextlib.suppress(exceptions.NotFoundError):
+            await self._server.client.indices.delete_index_template(name=self._server.alias)
 
     async def check(self) -> None:
         """Raises IndexAway where OpenSearch does not answer, IndexRefused where it refuses us or is something else."""
