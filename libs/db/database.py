@@ -94,6 +94,10 @@ class Transaction(Reader, Protocol):
         """Exclude other holders of the named lock until the transaction ends."""
         ...
 
+    async def take_time(self) -> None:
+        """Let the statements that follow in this transaction last: for migrations and rebuilds, not for callers who wait."""
+        ...
+
     async def announce(self, name: str) -> None:
         """Wake those who listen to this name in other processes, once the transaction is committed (see `Database.listen`)."""
         ...
@@ -113,8 +117,9 @@ class Database(Reader, Protocol):
     def transaction(self, *, durable: bool = True) -> AbstractAsyncContextManager[Transaction]:
         """A write transaction: when the block ends without an exception, the rows survive power loss.
 
-        With `durable=False` a power cut may take the newest such transactions, in order and whole, until a durable one follows. That is
-        enough for read models whose checkpoint is in the same transaction, and spares them the wait for the disk.
+        With `durable=False` an engine that ends with this process may lose the newest such transactions in a power cut, in order and
+        whole, until a durable one follows. That is enough for read models whose checkpoint is in the same transaction, and spares them
+        the wait for the disk.
         """
         ...
 

@@ -23,6 +23,10 @@ async def prepare(database: Database, kernel_schema: str, kernel_version: int, p
     await database.install(schema)
     async with database.transaction() as tx:
         await tx.lock("schema")
+        await tx.take_time()
+        # Another process may have come first since.
+        stored = {row["part"]: row["version"] for row in await tx.fetch("SELECT part, version FROM schema_versions")}
+        _check(stored, kernel_version, part, migrations)
         start = stored.get(part, len(migrations) if part not in stored else 0)
         for step in migrations[start:]:
             await tx.execute(step)

@@ -64,6 +64,8 @@ DAY_SECONDS = 86_400.0
 
 _log = logs.get_logger(__name__)
 
+# After these a connection is of no use. The driver's internal error comes when the server ended a connection that nobody was using.
+_BROKEN = (OSError, TimeoutError, asyncpg.InternalClientError)
 _FAULTS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
 
 # Each parameter is cast to what its value is, so that the server never has to guess, and guesses the same for every value.
@@ -180,7 +182,7 @@ def _is_away(error: BaseException) -> bool:
     state: str = getattr(error, "sqlstate", None) or ""
     if state[:2] in ("08", "53") or state in ("57P01", "57P02", "57P03", "57P04", "57P05", "25P03"):
         return True
-    if isinstance(error, OSError | TimeoutError):
+    if isinstance(error, _BROKEN):
         return True
     return isinstance(error, asyncpg.InterfaceError) and "connection is closed" in str(error)
 
@@ -207,7 +209,7 @@ class _Pool:
 
     def __init__(self, connect: Callable[[], Awaitable[Connection]], most: int, patience: float, *, fragile: bool = False) -> None:
         self._connect = connect
-        self._most = most
+        self.most = most
         self._patience = patience
         self._fragile = fragile
         self._lost = False
@@ -230,14 +232,14 @@ class _Pool:
             self._open -= 1
             self._lost = True
         self._check()
-        if self._open >= self._most:
+        if self._open >= self.most:
             waiting: asyncio.Future[Connection | None] = asyncio.get_running_loop().create_future()
             self._waiting.append(waiting)
             try:
                 async with asyncio.timeout(self._patience):
                     given = await waiting
             except TimeoutError:
-                raise DatabaseBusy(f"all {self._most} connections to the database are in use: try again") from None
+                raise DatabaseBusy(f"all {self.most} connections to the database are in use: try again") from None
             except BaseException:
                 if waiting.done() and not waiting.cancelled() and waiting.exception() is None:
                     self._take_back(waiting.result())
@@ -330,10 +332,12 @@ async def _roll_back(connection: Connection) -> None:
 class _Transaction:
     """Statements on one connection, in a transaction that begins with the first of them."""
 
-    __slots__ = ("_begin", "_c", "_depth", "_seconds", "announced", "begun")
+    __slots__ = ("_begin", "_c", "_depth", "_pool", "_seconds", "announced", "begun", "connection")
 
-    def __init__(self, connection: Connection, begin: str, seconds: float) -> None:
+    def __init__(self, pool: _Pool, connection: Connection, begin: str, seconds: float) -> None:
         self._c = connection
+        self.connection: Connection | None = connection  # to be given back; None when that has been done
+        self._pool = pool
         self._begin = begin
         self._seconds = seconds
         self._depth = 0
@@ -341,9 +345,22 @@ class _Transaction:
         self.announced: set[str] = set()
 
     async def start(self, then: str = "") -> None:
-        """Begin, and run a first statement without parameters in the same round trip."""
+        """Begin, and run a first statement without parameters in the same round trip.
+
+        A connection that turns out to have been lost is exchanged: nothing has been done on it yet.
+        """
         self.begun = True
-        await self._run(f"{self._begin};{then}")
+        for attempt in range(self._pool.most, -1, -1):
+            try:
+                await self._run(f"{self._begin};{then}")
+            except DatabaseBusy as error:
+                if not attempt or not self._c.is_closed() or isinstance(error.__cause__, TimeoutError):
+                    raise
+                self.connection = None
+                self._pool.give(self._c)
+                self._c = self.connection = await self._pool.take()
+            else:
+                return
 
     async def _run(self, sql: str, seconds: float = 0) -> str:
         try:
@@ -352,7 +369,7 @@ class _Transaction:
             raise self._failed(error) from error
 
     def _failed(self, error: BaseException) -> DatabaseError:
-        if isinstance(error, TimeoutError | OSError):
+        if isinstance(error, _BROKEN):
             self._c.terminate()
         return _meaning(error)
 
@@ -413,12 +430,16 @@ class _Transaction:
         """Told to the others after the commit, and to nobody when there is none."""
         self.announced.add(name)
 
+    async def take_time(self) -> None:
+        """A day for each statement; locks are still not waited for longer than usual, since others would wait behind."""
+        await self.script("SET LOCAL statement_timeout = 0;SET LOCAL idle_in_transaction_session_timeout = 0")
+        self._seconds = DAY_SECONDS
+
     async def script(self, sql: str) -> None:
-        """Statements that may last: the time-outs do not hold for the rest of the transaction."""
+        """Statements without parameters, in one round trip."""
         if not self.begun:
             await self.start()
-        await self._run(f"SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0;{sql}", DAY_SECONDS)
-        self._seconds = DAY_SECONDS
+        await self._run(sql)
 
     @asynccontextmanager
     async def savepoint(self) -> AsyncIterator[None]:
@@ -459,19 +480,22 @@ class _Transaction:
 class _Scope:
     """A transaction as a block."""
 
-    __slots__ = ("_begin", "_connection", "_db", "_tx")
+    __slots__ = ("_begin", "_db", "_tx")
 
     def __init__(self, db: PostgresDatabase, begin: str) -> None:
         self._db = db
         self._begin = begin
 
     async def __aenter__(self) -> Transaction:
-        self._connection = await self._db.pool.take()
-        self._tx = _Transaction(self._connection, self._begin, self._db.statement_seconds)
+        pool = self._db.pool
+        self._tx = _Transaction(pool, await pool.take(), self._begin, self._db.statement_seconds)
         return self._tx
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        pool, connection, tx = self._db.pool, self._connection, self._tx
+        pool, tx = self._db.pool, self._tx
+        connection = tx.connection
+        if connection is None:
+            return
         if not tx.begun:
             pool.give(connection)
             return
@@ -489,7 +513,7 @@ class _Scope:
 
 
 _WRITE = "BEGIN"
-_WRITE_SOON = "BEGIN;SET LOCAL synchronous_commit = off"
+_ANNOUNCE = "BEGIN;SET LOCAL synchronous_commit = off"
 # A view of one moment may be held for as long as a rebuild beside it lasts.
 _SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;SET LOCAL idle_in_transaction_session_timeout = 0"
 
@@ -558,7 +582,7 @@ class PostgresDatabase:
         settings = {
             "application_name": "watercooler",
             "statement_timeout": str(seconds),
-            "lock_timeout": str(min(seconds, round(LOCK_SECONDS * 1_000))),
+            "lock_timeout": str(min(seconds // 2, round(LOCK_SECONDS * 1_000))),
             "idle_in_transaction_session_timeout": str(round(max(IDLE_TRANSACTION_SECONDS, 2 * self._timeout_seconds) * 1_000)),
             "idle_session_timeout": "0",
             "tcp_keepalives_idle": "30",
@@ -608,16 +632,16 @@ class PostgresDatabase:
         return row
 
     async def _query(self, run: Callable[[Connection], Awaitable[Any]]) -> Any:
-        """One query by itself; asked a second time where the connection turns out to have been lost."""
-        for last in (False, True):
+        """One query by itself; asked again where the connection turns out to have been lost."""
+        for attempt in range(self.pool.most, -1, -1):
             connection = await self.pool.take()
             try:
                 answer = await run(connection)
             except _FAULTS as error:
-                if isinstance(error, TimeoutError | OSError):
+                if isinstance(error, _BROKEN):
                     connection.terminate()
                 self.pool.give(connection)
-                if last or not connection.is_closed() or isinstance(error, TimeoutError):
+                if not attempt or not connection.is_closed() or isinstance(error, TimeoutError):
                     raise _meaning(error) from error
             except BaseException:
                 self.pool.mend(connection)
@@ -628,8 +652,11 @@ class PostgresDatabase:
         raise AssertionError("unreachable")
 
     def transaction(self, *, durable: bool = True) -> _Scope:
-        """A write transaction; each of its statements sees what was committed before it (READ COMMITTED)."""
-        return _Scope(self, _WRITE if durable else _WRITE_SOON)
+        """A write transaction; each of its statements sees what was committed before it (READ COMMITTED).
+
+        Every commit waits for the disk: a server can crash while this process goes on, and would take back what is known here as done.
+        """
+        return _Scope(self, _WRITE)
 
     def snapshot(self) -> _Scope:
         """A read-only view of the moment of its first query."""
@@ -648,6 +675,9 @@ class PostgresDatabase:
                 assert isinstance(tx, _Transaction)
                 await tx.lock(f"install {self._schema}")
                 missing = await self._missing(schema, tx)
+                if not missing:  # another process came first
+                    return
+                await tx.take_time()
                 await tx.script(";\n".join(dialect(statement, logged=not self._schema) for statement in missing))
         except DatabaseError as error:
             if isinstance(error.__cause__, asyncpg.InsufficientPrivilegeError):
@@ -701,6 +731,7 @@ class PostgresDatabase:
                 assert isinstance(tx, _Transaction)
                 free = await tx.fetch_one("SELECT pg_try_advisory_xact_lock(:number) AS free", number=lock_number(name))
                 if free is not None and free["free"]:
+                    await tx.take_time()
                     await tx.script(f"DROP SCHEMA IF EXISTS {name} CASCADE")
 
     async def adopt(self, scratch: Database, tables: Sequence[str], tx: Transaction) -> None:
@@ -711,6 +742,7 @@ class PostgresDatabase:
         if not isinstance(scratch, PostgresDatabase) or not isinstance(tx, _Transaction):
             raise TypeError("a scratch database and a transaction of the same engine are needed")
         # Each pair of tables is joined as a whole, of which the planner cannot know while one of them has no statistics.
+        await tx.take_time()
         await tx.script("SET LOCAL enable_nestloop = off")
         for table in tables:
             rebuilt = f"{scratch._schema}.{table}"
@@ -862,7 +894,7 @@ class _Announcer:
                 names, self._names = self._names, set()
                 told = "".join(f"SELECT pg_notify('{CHANNEL}', '{self._database.origin} {name}');" for name in sorted(names))
                 try:
-                    async with self._database.transaction(durable=False) as tx:
+                    async with _Scope(self._database, _ANNOUNCE) as tx:
                         assert isinstance(tx, _Transaction)
                         await tx.start(told)
                 except DatabaseError as error:

@@ -55,6 +55,9 @@ class _Connection:
     async def lock(self, name: str) -> None:
         """BEGIN IMMEDIATE already excludes every other writer."""
 
+    async def take_time(self) -> None:
+        """Statements always may."""
+
     async def announce(self, name: str) -> None:
         """Nobody to wake: one process serves a file, and what short commands write beside it is found by polling."""
 
