@@ -15,12 +15,13 @@ WEB_SOURCES := $(WEB)/build.mjs $(shell find $(WEB)/src -type f 2>/dev/null)
 MODULES := $(WEB)/node_modules
 TOOLS := $(STAMPS)/dev $(MODULES)/.dev
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet
+CHART := deploy/helm/watercooler
 BUF := $(CURDIR)/$(MODULES)/.bin/buf
 
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help run install test test-cluster lint types contracts check-protos protos assets screenshots lock bench clean dev
+.PHONY: help run install test test-cluster helm-check lint types contracts check-protos protos assets screenshots lock bench clean dev
 
 help: ## Print this list.
 	@echo "Usage: make TARGET    (run SAMPLE=1, WATERCOOLER_PORT=8000, WATERCOOLER_DATA=var, PYTHON=python3.12, PYTEST_ARGS='-k feed')"
@@ -82,12 +83,18 @@ test: dev ## All checks and tests; PYTEST_ARGS narrows the tests, WORKERS (2) ru
 	$(MAKE) --no-print-directory --keep-going lint types contracts check-protos \
 	    || { status=1; echo "The checks before the tests found something, see above; the tests run all the same." >&2; }; \
 	scripts/browser-note.sh; \
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --ignore=tests/cluster $(PYTEST_ARGS) tests || status=1; \
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --ignore=tests/cluster --ignore=tests/deploy $(PYTEST_ARGS) tests || status=1; \
 	exit $$status
 
 test-cluster: dev ## Everything on real engines, one process a service, and faults; PARTS='contracts journeys browser faults'.
 	@scripts/browser-note.sh
 	@$(BIN)/python -m tests.cluster.run $(PARTS) -- $(PYTEST_ARGS)
+
+helm-check: dev ## The Helm chart: lint, its tests, schemas of the oldest and newest Kubernetes, rules and dashboards.
+	@PYTHON3=$(CURDIR)/$(BIN)/python scripts/helm-tools.sh
+	@for values in $(CHART)/ci/*-values.yaml; do .tools/bin/helm lint --strict --quiet --values $$values $(CHART) || exit 1; done
+	@.tools/bin/helm-unittest $(CHART)
+	@$(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_ARGS) tests/deploy
 
 lint: $(TOOLS) ## Style and likely mistakes: ruff for Python, buf for the protos (also against the last release).
 	@echo "ruff"
@@ -128,6 +135,6 @@ bench: dev ## Every benchmark in benchmarks/; each prints its figures.
 	@for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
 clean: ## Remove what was built and installed; data in var/ stays.
-	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache screenshots
+	rm -rf $(VENV) .tools build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache screenshots
 	rm -rf $(WEB)/node_modules $(WEB)/dist $(WEB)/dist.new
 	find libs services tests protos scripts -name __pycache__ -type d -prune -exec rm -rf {} +

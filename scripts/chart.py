@@ -3,6 +3,7 @@
 `python scripts/chart.py` writes them; with --check it changes nothing and ends with 1 where one is not current.
 The list of services comes from their manifests, the table and the schema from the comments in values.yaml.
 """
+
 from __future__ import annotations
 
 import ast
@@ -22,11 +23,49 @@ sys.path[:0] = [str(ROOT), str(ROOT / "protos")]
 
 # Settings that have a value of their own in values.yaml, or that the chart must know to mount and connect what it makes.
 SET_BY_CHART: Final = {
-    "data", "host", "port", "public_url", "secret_key", "log_format", "database_url", "database_connections", "database_timeout", "kafka_brokers",
-    "kafka_security", "kafka_mechanism", "kafka_username", "kafka_password", "kafka_ca_file", "kafka_prefix", "kafka_partitions", "kafka_replication",
-    "kafka_retention", "search_url", "search_username", "search_password", "search_ca_file", "search_prefix", "search_shards", "search_replicas",
-    "blob_url", "blob_endpoint", "blob_region", "blob_access_key", "blob_secret_key", "grpc_host", "grpc_port", "service_addresses", "keys",
-    "tls_certificate_file", "tls_key_file", "tls_ca_file", "tls_clients", "status_port", "stop_pause", "smtp_url", "mail_sender",
+    "data",
+    "host",
+    "port",
+    "public_url",
+    "secret_key",
+    "log_format",
+    "database_url",
+    "database_connections",
+    "database_timeout",
+    "kafka_brokers",
+    "kafka_security",
+    "kafka_mechanism",
+    "kafka_username",
+    "kafka_password",
+    "kafka_ca_file",
+    "kafka_prefix",
+    "kafka_partitions",
+    "kafka_replication",
+    "kafka_retention",
+    "search_url",
+    "search_username",
+    "search_password",
+    "search_ca_file",
+    "search_prefix",
+    "search_shards",
+    "search_replicas",
+    "blob_url",
+    "blob_endpoint",
+    "blob_region",
+    "blob_access_key",
+    "blob_secret_key",
+    "grpc_host",
+    "grpc_port",
+    "service_addresses",
+    "keys",
+    "tls_certificate_file",
+    "tls_key_file",
+    "tls_ca_file",
+    "tls_clients",
+    "status_port",
+    "stop_pause",
+    "smtp_url",
+    "mail_sender",
 }
 # What the settings a manifest needs, and attributes of that name in a service's code, mean for the chart.
 NEEDS: Final = {"blob_url": "blob", "blobs": "blob", "search_url": "search", "index": "search", "smtp_url": "smtp", "mail_sender": "smtp"}
@@ -129,7 +168,10 @@ def services() -> str:
         }
         for each in SERVICES
     }
-    head = "# Made by scripts/chart.py from the services' manifests. publishes: it has events of its own; needs: engines beside PostgreSQL and Kafka.\n"
+    head = (
+        "# Made by scripts/chart.py from the services' manifests. publishes: it has events of its own; "
+        "needs: engines beside PostgreSQL and Kafka.\n"
+    )
     return head + yaml.safe_dump(listed, sort_keys=False, default_flow_style=None, width=200)
 
 
@@ -171,7 +213,9 @@ def _schema_of(value: Value) -> dict[str, Any]:
 
         free = sorted({each.name for each in fields(Settings)} - SET_BY_CHART)
         return {
-            "type": ["object", "null"], "description": value.text, "additionalProperties": False,
+            "type": ["object", "null"],
+            "description": value.text,
+            "additionalProperties": False,
             "properties": {name: {"type": ["string", "integer", "boolean", "null"]} for name in free},
         }
     if value.schema == "services":
@@ -186,7 +230,11 @@ def _schema_of(value: Value) -> dict[str, Any]:
 def _plain(value: Value) -> dict[str, Any]:
     made: dict[str, Any] = {"description": value.text} if value.text else {}
     if value.children:
-        made |= {"type": ["object", "null"], "additionalProperties": False, "properties": {each.path[-1]: _plain(each) for each in value.children}}
+        made |= {
+            "type": ["object", "null"],
+            "additionalProperties": False,
+            "properties": {each.path[-1]: _plain(each) for each in value.children},
+        }
     elif isinstance(value.default, bool):
         made |= {"type": ["boolean", "null"]}
     elif isinstance(value.default, int):
@@ -216,16 +264,20 @@ def _services_schema(value: Value) -> dict[str, Any]:
     from services.main import SERVICES
 
     named = {
-        "type": ["object", "null"], "additionalProperties": False,
+        "type": ["object", "null"],
+        "additionalProperties": False,
         "properties": {"existingSecret": {"type": ["string", "null"]}, "key": {"type": ["string", "null"]}},
     }
     tls = {"type": ["object", "null"], "additionalProperties": False, "properties": {"existingSecret": {"type": ["string", "null"]}}}
     one = {
-        "type": ["object", "null"], "additionalProperties": False,
+        "type": ["object", "null"],
+        "additionalProperties": False,
         "properties": {"api": {"$ref": "#/$defs/api"}, "worker": {"$ref": "#/$defs/worker"}, "database": named, "tls": tls},
     }
     return {
-        "type": ["object", "null"], "description": value.text, "additionalProperties": False,
+        "type": ["object", "null"],
+        "description": value.text,
+        "additionalProperties": False,
         "properties": {each.name: one for each in SERVICES},
     }
 
@@ -235,10 +287,10 @@ def _slips(names: set[str]) -> str:
     forms: set[str] = set()
     for name in names:
         for at in range(len(name)):
-            forms.add(f"{name[:at]}.?{name[at + 1:]}")
+            forms.add(f"{name[:at]}.?{name[at + 1 :]}")
             forms.add(f"{name[:at]}.{name[at:]}")
             if at + 1 < len(name):
-                forms.add(name[:at] + name[at + 1] + name[at] + name[at + 2:])
+                forms.add(name[:at] + name[at + 1] + name[at] + name[at + 2 :])
         forms.add(f"{name}.")
     return f"^(?:{'|'.join(sorted(forms))})$"
 

@@ -1,4 +1,5 @@
 """The chart, rendered by helm as a user would, and what is needed to look at the objects."""
+
 from __future__ import annotations
 
 import functools
@@ -22,9 +23,9 @@ LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 Object = dict[str, Any]
 
 # The values an administrator would start from; the sizes are rendered over the ones with every engine outside.
-CASES: dict[str, tuple[str, ...]] = {path.name.removesuffix("-values.yaml"): (f"ci/{path.name}",) for path in sorted((CHART / "ci").glob("*.yaml"))} | {
-    size: ("ci/all-external-values.yaml", f"values-{size}.yaml") for size in ("small", "medium", "large")
-}
+CASES: dict[str, tuple[str, ...]] = {
+    path.name.removesuffix("-values.yaml"): (f"ci/{path.name}",) for path in sorted((CHART / "ci").glob("*.yaml"))
+} | {size: ("ci/all-external-values.yaml", f"values-{size}.yaml") for size in ("small", "medium", "large")}
 
 
 class HelmRefused(Exception):
@@ -38,7 +39,7 @@ def _text(files: tuple[str, ...], values: str, release: str, chart: Path) -> str
         command += ["--values", str(chart / file)]
     if values:
         command += ["--values", "-"]
-    done = subprocess.run(command, input=values, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, input=values, capture_output=True, text=True, timeout=300, check=False)
     if done.returncode:
         raise HelmRefused(done.stderr)
     return done.stdout
@@ -68,7 +69,11 @@ def values_of(name: str) -> dict[str, Any]:
 
 
 def _over(lower: dict[str, Any], upper: dict[str, Any]) -> dict[str, Any]:
-    both = {key: _over(lower[key], upper[key]) for key in lower.keys() & upper.keys() if isinstance(lower[key], dict) and isinstance(upper[key], dict)}
+    both = {
+        key: _over(lower[key], upper[key])
+        for key in lower.keys() & upper.keys()
+        if isinstance(lower[key], dict) and isinstance(upper[key], dict)
+    }
     return lower | upper | both
 
 

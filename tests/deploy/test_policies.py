@@ -1,4 +1,5 @@
 """Who reaches whom: the network policies against the services' manifests."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -20,7 +21,11 @@ def policies_of(objects: list[Object], pod: Object) -> list[Object]:
 
 def role_pods(objects: list[Object]) -> dict[tuple[str, str], Object]:
     """The pods of services by service and role."""
-    return {(labels(pod)["watercooler/service"], labels(pod)["watercooler/role"]): pod for _, pod in pods(objects) if "watercooler/role" in labels(pod)}
+    return {
+        (labels(pod)["watercooler/service"], labels(pod)["watercooler/role"]): pod
+        for _, pod in pods(objects)
+        if "watercooler/role" in labels(pod)
+    }
 
 
 def port_matches(rule: Object, pod: Object, port: int) -> bool:
@@ -31,18 +36,22 @@ def port_matches(rule: Object, pod: Object, port: int) -> bool:
 
 def peer_matches(peers: list[Any] | None, pod: Object) -> bool:
     """Whether peers take a pod of the same namespace."""
-    return not peers or any("namespaceSelector" not in peer and "podSelector" in peer and matches(peer["podSelector"], labels(pod)) for peer in peers)
+    return not peers or any(
+        "namespaceSelector" not in peer and "podSelector" in peer and matches(peer["podSelector"], labels(pod)) for peer in peers
+    )
 
 
 def reaches(objects: list[Object], source: Object, target: Object, port: int) -> bool:
     """Whether the policies let a pod call another."""
     out = any(
         port_matches(rule, target, port) and peer_matches(rule.get("to"), target)
-        for policy in policies_of(objects, source) for rule in policy["spec"].get("egress", [])
+        for policy in policies_of(objects, source)
+        for rule in policy["spec"].get("egress", [])
     )
     into = any(
         port_matches(rule, target, port) and peer_matches(rule.get("from"), source)
-        for policy in policies_of(objects, target) for rule in policy["spec"].get("ingress", [])
+        for policy in policies_of(objects, target)
+        for rule in policy["spec"].get("ingress", [])
     )
     return out and into
 
@@ -87,9 +96,12 @@ def test_everything_else_is_denied(name: str) -> None:
 
 def test_metrics_are_for_the_monitoring_only() -> None:
     """The status port is open to the peers named for metrics, and to nobody else."""
-    for (_, _), pod in role_pods(case("all-external")).items():
+    for pod in role_pods(case("all-external")).values():
         rules = [
-            rule for policy in policies_of(case("all-external"), pod) for rule in policy["spec"].get("ingress", []) if port_matches(rule, pod, 9090)
+            rule
+            for policy in policies_of(case("all-external"), pod)
+            for rule in policy["spec"].get("ingress", [])
+            if port_matches(rule, pod, 9090)
         ]
         assert [rule["from"] for rule in rules] == [[{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}]]
 
@@ -97,13 +109,20 @@ def test_metrics_are_for_the_monitoring_only() -> None:
 def test_the_gateway_is_open_to_those_named() -> None:
     """From everywhere by default; where peers are named, from them and the pod of `helm test` alone."""
     gateway = role_pods(case("all-external"))["gateway", "api"]
-    rules = [each for policy in policies_of(case("all-external"), gateway) for each in policy["spec"].get("ingress", []) if port_matches(each, gateway, 8000)]
+    rules = [
+        each
+        for policy in policies_of(case("all-external"), gateway)
+        for each in policy["spec"].get("ingress", [])
+        if port_matches(each, gateway, 8000)
+    ]
     assert rules == [{"ports": [{"protocol": "TCP", "port": "http"}]}]
     peer = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "ingress"}}}
     objects = render(*ALL, values={"networkPolicy": {"gatewayFrom": [peer]}})
     found = role_pods(objects)
     rule = next(
-        each for policy in policies_of(objects, found["gateway", "api"]) for each in policy["spec"].get("ingress", [])
+        each
+        for policy in policies_of(objects, found["gateway", "api"])
+        for each in policy["spec"].get("ingress", [])
         if port_matches(each, found["gateway", "api"], 8000)
     )
     assert rule["from"][0] == peer
@@ -115,14 +134,19 @@ def test_the_gateway_is_open_to_those_named() -> None:
 def test_only_those_reach_an_engine_who_need_it() -> None:
     """Search alone reaches OpenSearch, and the gateway, identity and feed the files; everybody PostgreSQL and Kafka."""
     objects = case("tryout")
-    engines = {labels(pod)["watercooler/service"].removeprefix("tryout-"): pod for item, pod in pods(objects) if item["kind"] == "StatefulSet"}
+    engines = {
+        labels(pod)["watercooler/service"].removeprefix("tryout-"): pod for item, pod in pods(objects) if item["kind"] == "StatefulSet"
+    }
     assert set(engines) == {"database", "kafka", "search", "s3"}
     allowed = {
         engine: {
-            service for (service, _), pod in role_pods(objects).items()
+            service
+            for (service, _), pod in role_pods(objects).items()
             if any(
-                peer_matches(rule.get("to"), engine_pod) and port_matches(rule, engine_pod, engine_pod["spec"]["containers"][0]["ports"][0]["containerPort"])
-                for policy in policies_of(objects, pod) for rule in policy["spec"].get("egress", [])
+                peer_matches(rule.get("to"), engine_pod)
+                and port_matches(rule, engine_pod, engine_pod["spec"]["containers"][0]["ports"][0]["containerPort"])
+                for policy in policies_of(objects, pod)
+                for rule in policy["spec"].get("egress", [])
             )
         }
         for engine, engine_pod in engines.items()
@@ -136,8 +160,6 @@ def test_the_migrations_have_their_policy_before_them() -> None:
     """Where a namespace denies by default, the Job still reaches PostgreSQL and Kafka, and nothing else."""
     objects = case("all-external")
     job = next(pod for item, pod in pods(objects) if item["kind"] == "Job")
-    ports = {
-        each["port"] for policy in policies_of(objects, job) for rule in policy["spec"].get("egress", []) for each in rule["ports"]
-    }
+    ports = {each["port"] for policy in policies_of(objects, job) for rule in policy["spec"].get("egress", []) for each in rule["ports"]}
     assert ports == {53, 5432, 9093}
     assert f"{RELEASE}-watercooler-migrations" in {each["metadata"]["name"] for each in policies_of(objects, job)}

@@ -1,4 +1,5 @@
 """What holds for every object the chart makes, under every set of values."""
+
 from __future__ import annotations
 
 import re
@@ -13,7 +14,20 @@ import yaml
 
 from libs.runtime.settings import load
 from tests.deploy.chart import (
-    CASES, CHART, Object, case, containers, hook_events, hook_weight, identity, labels, matches, of_kind, pods, render, values_of,
+    CASES,
+    CHART,
+    Object,
+    case,
+    containers,
+    hook_events,
+    hook_weight,
+    identity,
+    labels,
+    matches,
+    of_kind,
+    pods,
+    render,
+    values_of,
 )
 
 pytestmark = pytest.mark.parametrize("name", CASES)
@@ -61,7 +75,9 @@ def test_no_token_and_no_link(name: str) -> None:
 def test_names_are_unique_and_short(name: str) -> None:
     """No object is there twice, and the longest release name Helm allows still gives names Kubernetes takes."""
     objects = case(name)
-    assert [each for each, count in Counter((each["apiVersion"].split("/")[0], *identity(each)) for each in objects).items() if count > 1] == []
+    assert [
+        each for each, count in Counter((each["apiVersion"].split("/")[0], *identity(each)) for each in objects).items() if count > 1
+    ] == []
     for item in render(*CASES[name], release="x" * 53):
         assert len(item["metadata"]["name"]) <= 63, identity(item)
         assert re.fullmatch(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?", item["metadata"]["name"]), identity(item)
@@ -88,7 +104,12 @@ def references(pod: Object) -> Iterator[tuple[str, str, set[str], bool]]:
             for key, kind in (("secret", "Secret"), ("configMap", "ConfigMap")):
                 if key in source:
                     found = source[key]
-                    yield kind, found.get("secretName") or found["name"], {each["key"] for each in found.get("items", [])}, found.get("optional", False)
+                    yield (
+                        kind,
+                        found.get("secretName") or found["name"],
+                        {each["key"] for each in found.get("items", [])},
+                        found.get("optional", False),
+                    )
     for secret in pod["spec"].get("imagePullSecrets", []):
         yield "Secret", secret["name"], set(), False
 
@@ -164,14 +185,20 @@ def test_no_hook_waits_for_what_waits_for_it(name: str) -> None:
         assert engines
         assert not [each for each in case(name) if each["kind"] == "Job"], "a hook cannot wait for an engine of the same release"
         for item in of_kind(case(name), "Deployment"):
-            assert [each["name"] for each in item["spec"]["template"]["spec"]["initContainers"]][-2:] == ["migrate", "topics"], identity(item)
+            assert [each["name"] for each in item["spec"]["template"]["spec"]["initContainers"]][-2:] == ["migrate", "topics"], identity(
+                item
+            )
 
 
 def test_variables_are_settings(name: str, tmp_path: Path) -> None:
     """Every variable the chart gives a process is a setting, with a value it takes; none is missing that `serve` needs."""
     secrets = {
-        "database-url": "postgresql://water:secret@postgres:5432/watercooler_{service}", "secret-key": "k" * 48, "smtp-url": "smtps://mail.example.org",
-        "kafka-password": "p", "search-password": "p", "blob-secret-key": "p",
+        "database-url": "postgresql://water:secret@postgres:5432/watercooler_{service}",
+        "secret-key": "k" * 48,
+        "smtp-url": "smtps://mail.example.org",
+        "kafka-password": "p",
+        "search-password": "p",
+        "blob-secret-key": "p",
     }
     for item, pod in pods(case(name)):
         for container in containers(pod):
@@ -216,7 +243,9 @@ def test_pods_and_what_points_at_them(name: str) -> None:
         ports = {key for each in containers(found[0]) for port in each.get("ports", []) for key in (port["name"], port["containerPort"])}
         assert {each["targetPort"] for each in item["spec"]["ports"]} <= ports, identity(item)
     for item in of_kind(objects, "PodDisruptionBudget"):
-        assert len([each for each in by_deployment.values() if matches(item["spec"]["selector"], labels(each["spec"]["template"]))]) == 1, identity(item)
+        assert len([each for each in by_deployment.values() if matches(item["spec"]["selector"], labels(each["spec"]["template"]))]) == 1, (
+            identity(item)
+        )
     for item in of_kind(objects, "HorizontalPodAutoscaler", "ScaledObject"):
         target = by_deployment[item["spec"]["scaleTargetRef"]["name"]]
         assert "replicas" not in target["spec"], identity(item)
@@ -250,7 +279,9 @@ def test_nothing_that_cannot_change_does(name: str, tmp_path: Path) -> None:
         return {
             identity(each): {
                 "Deployment": lambda spec: spec["selector"],
-                "StatefulSet": lambda spec: {key: value for key, value in spec.items() if key not in ("replicas", "template", "updateStrategy")},
+                "StatefulSet": lambda spec: {
+                    key: value for key, value in spec.items() if key not in ("replicas", "template", "updateStrategy")
+                },
                 "Service": lambda spec: (spec.get("clusterIP"), spec["selector"]),
                 "PodDisruptionBudget": lambda spec: spec["selector"],
                 "NetworkPolicy": lambda spec: spec,

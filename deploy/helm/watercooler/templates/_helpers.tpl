@@ -198,3 +198,25 @@ ports:
   - {protocol: TCP, port: {{ . | int }}}
 {{- end }}
 {{- end -}}
+
+{{/* An ExternalSecret: (list root slot name annotations). */}}
+{{- define "watercooler.externalSecret" -}}
+{{- $root := index . 0 }}{{- $name := index . 2 }}{{- $external := $root.Values.externalSecrets }}
+{{- $what := get $external.secrets (index . 1) }}
+apiVersion: {{ $external.apiVersion | default "external-secrets.io/v1" }}
+kind: ExternalSecret
+metadata:
+  {{- include "watercooler.metadata" (list $root $name "secrets" (index . 3)) | nindent 2 }}
+spec:
+  refreshInterval: {{ $external.refreshInterval | default "1h" }}
+  secretStoreRef: {name: {{ $external.storeRef.name }}, kind: {{ $external.storeRef.kind | default "ClusterSecretStore" }}}
+  target: {name: {{ $name }}, creationPolicy: Owner}
+  {{- with $what.data }}
+  data:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with $what.dataFrom }}
+  dataFrom:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+{{- end -}}
