@@ -17,6 +17,7 @@ import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -221,6 +222,18 @@ def addresses(example: str) -> Kind:
     return Kind(f"hosts with ports, as in {example}", read)
 
 
+def networks() -> Kind:
+    """Addresses and networks of machines, separated by commas, or nothing."""
+
+    def read(raw: Any) -> str:
+        if not isinstance(raw, str) or len(raw) > 4096:
+            raise ValueError
+        found = [each.strip() for each in raw.split(",") if each.strip()]
+        return ",".join(str(ip_network(each, strict=False)) for each in found)  # raises ValueError for what is none
+
+    return Kind("addresses or networks, as in 10.0.0.0/8,192.168.1.7", read)
+
+
 def word() -> Kind:
     """A short name without spaces, or nothing."""
 
@@ -253,6 +266,10 @@ class Settings:
     public_url: str = field(
         default="",
         metadata=_about(origin(), "Where people reach the network, if not at `http://localhost:PORT`; links in invitations begin so."),
+    )
+    trusted_proxies: str = field(
+        default="127.0.0.0/8,::1/128",
+        metadata=_about(networks(), "The reverse proxies whose `X-Forwarded-For` says where a request comes from."),
     )
     secret_key: str = field(
         default="",

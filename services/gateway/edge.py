@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from dataclasses import replace
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any
 from urllib.parse import quote
 
@@ -40,6 +41,8 @@ _OPEN = ("/healthz", "/readyz", "/metrics", "/assets/", "/favicon.ico", "/api/op
 # These go on until the client leaves, so there is no answer to take the body off.
 _ENDLESS = ("/live", "/api/v1/events")
 _PATH_CHARACTERS = 2_000
+# Proxies that a request may have come through; more of them are not looked at.
+_HOPS = 10
 # A thousand records of an import by the API.
 _IMPORT_CHUNK_BYTES = 32 << 20
 _COOKIE_CHARACTERS = 16_384
@@ -78,6 +81,7 @@ class Edge:
         self._limits = gateway.limits
         self._idempotency = Idempotency(context.database, context.now)
         self._security = (*_SECURITY, _STRICT_TRANSPORT) if gateway.sessions.secure else _SECURITY
+        self._proxies = tuple(ip_network(each) for each in settings.trusted_proxies.split(",") if each)
         self._json_max = settings.request_bytes_max
         self._file_max = settings.image_bytes_max + settings.request_bytes_max
         self._import_file_max = settings.import_bytes_max + settings.request_bytes_max
@@ -94,7 +98,7 @@ class Edge:
         is_head = method == "HEAD" and not path.startswith(_ENDLESS)
         if is_head:
             scope["method"] = "GET"
-        asked = Asked(_address(scope, headers), _cookies(headers.get(b"cookie", b"")), method not in _SAFE)
+        asked = Asked(_address(scope, headers, self._proxies), _cookies(headers.get(b"cookie", b"")), method not in _SAFE)
         scope["asked"] = asked
         scope["gateway"] = self.gateway
         extra: list[tuple[bytes, bytes]] = []
@@ -310,14 +314,30 @@ def _headers(scope: Scope) -> dict[bytes, bytes]:
     return dict(scope["headers"])
 
 
-def _address(scope: Scope, headers: dict[bytes, bytes]) -> str:
-    """Where the request comes from; a reverse proxy on this machine says so in the last entry of X-Forwarded-For."""
+def _address(scope: Scope, headers: dict[bytes, bytes], proxies: Sequence[IPv4Network | IPv6Network]) -> str:
+    """Where the request comes from: the last in X-Forwarded-For that is no proxy of ours, where one of them passed it on."""
     client = scope.get("client")
     address = str(client[0]) if client else ""
-    if address in ("127.0.0.1", "::1", "") and b"x-forwarded-for" in headers:
-        last = headers[b"x-forwarded-for"].decode("latin-1").rpartition(",")[2].strip()
-        return last[:64] or address
+    forwarded = headers.get(b"x-forwarded-for")
+    if forwarded is None or (address and not _is_in(address, proxies)):
+        return address
+    for each in reversed(forwarded.decode("latin-1").split(",")[-_HOPS:]):
+        named = each.strip()[:64]
+        if named:
+            address = named
+            if not _is_in(named, proxies):
+                break
     return address
+
+
+def _is_in(address: str, networks: Sequence[IPv4Network | IPv6Network]) -> bool:
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return False
+    if isinstance(found, IPv6Address) and found.ipv4_mapped is not None:
+        found = found.ipv4_mapped
+    return any(found in network for network in networks)
 
 
 def _cookies(header: bytes) -> dict[str, str]:

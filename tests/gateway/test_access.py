@@ -2,7 +2,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from ipaddress import ip_network
 
+import pytest
+
+from services.gateway.edge import _address
 from services.gateway.sessions import Sessions
 from watercooler.identity.v1 import identity_service_pb2 as identity
 
@@ -209,3 +213,20 @@ async def test_wrong_passwords_are_refused_alike(network: Network) -> None:
         last = await network.anybody.post("/sessions", {"email": "ada@water.example", "password": "not this one"})
     assert last.status_code == 429
     assert "retry-after" in last.headers
+
+
+@pytest.mark.parametrize(("client", "forwarded", "address"), [
+    ("192.0.2.7", "203.0.113.9", "192.0.2.7"),  # anybody may write the header
+    ("127.0.0.1", "203.0.113.9", "203.0.113.9"),
+    ("127.0.0.1", "198.51.100.1, 203.0.113.9", "203.0.113.9"),
+    ("10.1.2.3", "198.51.100.1, 203.0.113.9, 10.9.9.9", "203.0.113.9"),
+    ("::ffff:10.1.2.3", "203.0.113.9", "203.0.113.9"),
+    ("10.1.2.3", "10.9.9.9", "10.9.9.9"),
+    ("10.1.2.3", " , ", "10.1.2.3"),
+    ("10.1.2.3", "unknown", "unknown"),
+    ("10.1.2.3", None, "10.1.2.3"),
+])
+def test_proxies_of_ours_say_where_a_request_comes_from(client: str, forwarded: str | None, address: str) -> None:
+    proxies = [ip_network("127.0.0.0/8"), ip_network("10.0.0.0/8")]
+    headers = {b"x-forwarded-for": forwarded.encode()} if forwarded is not None else {}
+    assert _address({"client": (client, 4711)}, headers, proxies) == address
