@@ -139,6 +139,8 @@ async def _topics(app: App, create: bool, wait: bool) -> None:
                 topic=topic.name, partitions=topic.partitions, replication=topic.replication, in_sync=topic.in_sync,
                 retention_seconds=topic.retention_seconds, records=topic.records,
             )
+        if create:  # nothing but Kafka is needed for that
+            return
         for lag in await asyncio.to_thread(topics.lag, config, [service.name for service in app.services]):
             app.say(f"{lag.group}: {lag.records:,} records of {lag.topic} not taken", group=lag.group, topic=lag.topic, records=lag.records)
         if app.settings.database_url:

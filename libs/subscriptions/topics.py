@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import ssl
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any
 from kafka import KafkaAdminClient, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType, OffsetSpec
 from kafka.errors import (
+    CoordinatorNotAvailableError,
     InvalidPartitionsError,
     InvalidReplicationFactorError,
     KafkaError,
@@ -22,6 +24,7 @@ from .kafka import CLIENT, KafkaConfig
 REQUEST_MILLISECONDS = 30_000
 BOOTSTRAP_MILLISECONDS = 10_000
 READY_MILLISECONDS = 60_000
+COORDINATOR_SECONDS = 15.0
 # What Kafka itself allows a batch of records by default; an operator may have set less for the whole cluster.
 MESSAGE_BYTES = 1_048_588
 _DAY_MILLISECONDS = 86_400_000
@@ -102,7 +105,7 @@ def lag(config: KafkaConfig, services: Sequence[str]) -> list[Lag]:
         lags: list[Lag] = []
         for service in services:
             group = config.group(service)
-            committed: Mapping[TopicPartition, Any] = admin.list_group_offsets(group).get(group, {})
+            committed = _committed(admin, group)
             for name in sorted({place.topic for place in committed}):
                 partitions = _describe(admin, [name]).get(name)
                 if partitions is None:
@@ -115,6 +118,19 @@ def lag(config: KafkaConfig, services: Sequence[str]) -> list[Lag]:
                     behind += max(0, end - max(taken, first.get(place, 0)))
                 lags.append(Lag(group, name, behind))
         return lags
+
+
+def _committed(admin: KafkaAdminClient, group: str) -> Mapping[TopicPartition, Any]:
+    """A group's offsets; a cluster that never had a group makes its table of them when it is first asked, which takes a moment."""
+    until = time.monotonic() + COORDINATOR_SECONDS
+    while True:
+        try:
+            found: Mapping[TopicPartition, Any] = admin.list_group_offsets(group).get(group, {})
+            return found
+        except CoordinatorNotAvailableError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.2)
 
 
 def _create(admin: KafkaAdminClient, name: str, config: KafkaConfig) -> bool:
