@@ -125,7 +125,7 @@ screenshots: dev ## Pictures of every page at three widths, light and dark (scre
 	@$(BIN)/python tests/browser/screenshots.py
 
 lock: $(STAMPS)/dev ## Lock requirements/*.in into requirements/*.txt; UPGRADE=1 takes newer versions.
-	@for name in runtime dev; do \
+	@for name in runtime dev image; do \
 	    $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	        --no-emit-index-url --no-emit-find-links $(if $(UPGRADE),--upgrade) \
 	        requirements/$$name.in --output-file requirements/$$name.txt || exit 1; \

