@@ -151,6 +151,115 @@ class DatabaseContract(DatabaseFactory):
                 assert sorted(row["post_id"] for row in rows) == sorted(wanted)
 
 
+    async def test_a_unique_violation_of_two_columns_names_both(self, database: Database) -> None:
+        await database.install("CREATE TABLE IF NOT EXISTS pairs (one TEXT NOT NULL, other BIGINT NOT NULL, PRIMARY KEY (one, other));")
+        insert = "INSERT INTO pairs (one, other) VALUES (:one, :other)"
+        async with database.transaction() as tx:
+            await tx.execute(insert, one="a), (b)=(c", other=1)
+        with pytest.raises(UniqueViolation) as caught:
+            async with database.transaction() as tx:
+                await tx.execute(insert, one="a), (b)=(c", other=1)
+        assert caught.value.constraint == "pairs.one, pairs.other"
+
+    async def test_values_come_back_as_the_same_types(self, database: Database) -> None:
+        await database.install(
+            "CREATE TABLE IF NOT EXISTS kinds (id BIGINT PRIMARY KEY, number INTEGER, words TEXT, bytes BYTEA, flag INTEGER NOT NULL);"
+        )
+        insert = "INSERT INTO kinds (id, number, words, bytes, flag) VALUES (:id, :number, :words, :bytes, :flag)"
+        async with database.transaction() as tx:
+            assert await tx.execute(insert, id=2**62, number=2**40, words="Šiauliai; :x '", bytes=b"\0\xff", flag=True) == 1
+            await tx.execute_many(insert, [
+                {"id": 1, "number": None, "words": None, "bytes": None, "flag": 0},
+                {"id": 2, "number": 3, "words": "", "bytes": b"", "flag": 1},
+            ])
+            assert await tx.execute("UPDATE kinds SET flag = 1 WHERE id < :most", most=10) == 2
+        rows = [tuple(row) for row in await database.fetch("SELECT id, number, words, bytes, flag FROM kinds ORDER BY id")]
+        assert rows == [(1, None, None, None, 1), (2, 3, "", b"", 1), (2**62, 2**40, "Šiauliai; :x '", b"\0\xff", 1)]
+        row = await database.fetch_one(
+            """
+            SELECT COUNT(*) AS n, SUM(number) AS total, COALESCE(SUM(flag), 0) AS flags, MAX(id) AS newest, 7 / :two AS half,
+                   COUNT(*) > :two AS many, :word || ' ' || :word AS twice, COALESCE(:nothing, :word) AS word
+            FROM kinds
+            """,
+            two=2, word="one", nothing=None,
+        )
+        assert row is not None
+        assert {key: row[key] for key in row.keys()} == {  # noqa: SIM118
+            "n": 3, "total": 2**40 + 3, "flags": 3, "newest": 2**62, "half": 3, "many": 1, "twice": "one one", "word": "one",
+        }
+        assert all(type(row[key]) is int for key in ("n", "total", "flags", "newest", "half", "many"))
+
+    async def test_texts_are_in_the_order_of_their_code_points(self, database: Database) -> None:
+        """Whatever language the server speaks: pages go on from the last key, and both engines show the same order."""
+        words = ["", " b", "!", "B", "Z", "_", "a", "a b", "ab", "b", "z", "é", "ö", "ž", "中", "😀"]
+        async with database.transaction() as tx:
+            await tx.execute_many("INSERT INTO texts (post_id, body) VALUES (:word, :word)", [{"word": word} for word in reversed(words)])
+        assert [row["body"] for row in await database.fetch("SELECT body FROM texts ORDER BY body")] == words
+        seen: list[str] = []
+        last = None
+        while last != "😀":
+            rows = await database.fetch("SELECT body FROM texts WHERE body > :last ORDER BY body LIMIT :limit", last=last or "", limit=3)
+            seen += [row["body"] for row in rows]
+            last = seen[-1]
+        assert seen == words[1:]
+
+    async def test_installing_again_or_at_once_changes_nothing(self, database: Database, tmp_path: Path) -> None:
+        async with database.transaction() as tx:
+            await tx.execute("INSERT INTO texts (post_id, body) VALUES ('a', 'a')")
+        others = [await self.open(tmp_path) for _ in range(3)]
+        more = "CREATE TABLE IF NOT EXISTS more (id BIGINT PRIMARY KEY);\nCREATE INDEX IF NOT EXISTS more_by_id ON more (id);\n"
+        await asyncio.gather(*(each.install(SCHEMA + TABLES + more) for each in (database, *others)))
+        assert len(await database.fetch("SELECT * FROM texts")) == 1
+        assert await others[0].fetch("SELECT * FROM more") == []
+        for other in others:
+            await other.close()
+
+    async def test_what_is_rebuilt_aside_is_adopted_at_once(self, database: Database) -> None:
+        async with database.transaction() as tx:
+            await tx.execute_many("INSERT INTO texts (post_id, body) VALUES (:id, :id)", [{"id": "old"}, {"id": "same"}])
+        async with database.scratch(TABLES) as scratch:
+            async with scratch.transaction() as tx:
+                await tx.execute_many("INSERT INTO texts (post_id, body) VALUES (:id, :id)", [{"id": "new"}, {"id": "same"}])
+            with pytest.raises(RuntimeError):
+                async with database.transaction() as tx:
+                    await database.adopt(scratch, ("texts",), tx)
+                    raise RuntimeError
+            assert {row["body"] for row in await database.fetch("SELECT body FROM texts")} == {"old", "same"}
+            async with database.transaction() as tx:
+                await database.adopt(scratch, ("texts",), tx)
+                assert {row["body"] for row in await database.fetch("SELECT body FROM texts")} == {"old", "same"}
+        assert {row["body"] for row in await database.fetch("SELECT body FROM texts")} == {"new", "same"}
+
+    async def test_a_named_lock_is_for_one_at_a_time(self, database: Database, tmp_path: Path) -> None:
+        """Read, then write what follows from it: under the lock nobody comes in between."""
+        other = await self.open(tmp_path)
+        async with database.transaction() as tx:
+            await tx.execute("INSERT INTO tallies (author_id, posts) VALUES ('ann', 0)")
+
+        async def count(where: Database) -> None:
+            for _ in range(10):
+                async with where.transaction() as tx:
+                    await tx.lock("tallies")
+                    row = await tx.fetch_one("SELECT posts FROM tallies")
+                    assert row is not None
+                    await asyncio.sleep(0)
+                    await tx.execute("UPDATE tallies SET posts = :posts", posts=row["posts"] + 1)
+
+        async with asyncio.timeout(60):
+            await asyncio.gather(*(count(where) for where in (database, other, database, other)))
+        row = await other.fetch_one("SELECT posts FROM tallies")
+        assert row is not None and row["posts"] == 40
+        await other.close()
+
+    async def test_listening_and_long_work_are_asked_alike(self, database: Database) -> None:
+        database.listen("news", lambda: None)
+        async with database.transaction(durable=False) as tx:
+            await tx.take_time()
+            await tx.execute("INSERT INTO texts (post_id, body) VALUES ('a', 'a')")
+            await tx.announce("news")
+        assert len(await database.fetch("SELECT * FROM texts")) == 1
+
+
 class EventStoreContract(DatabaseFactory):
     """Append, read, tail, group commit, personal data."""
 

@@ -140,6 +140,7 @@ class Indexing(Parking):
         changes: dict[str, Document | Removal] = {}
         if events:
             async with self.database.transaction(durable=False) as tx:
+                await tx.lock("documents")  # several sources, and a rebuild, change parts of one document
                 for event in events:
                     for change in await _changes(event, tx):
                         changes[change.id] = change

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 from grpc import StatusCode
 
@@ -55,6 +56,8 @@ Open = Callable[..., Awaitable[PostgresDatabase]]
 class OnPostgres:
     """A database for each folder, made when it is first opened."""
 
+    _sorted_by = ""
+
     @pytest.fixture(autouse=True)
     def _server(self, postgres: Databases) -> None:
         self._databases: dict[Path, str] = {}
@@ -63,12 +66,27 @@ class OnPostgres:
     async def open(self, folder: Path) -> Database:
         url = self._databases.get(folder)
         if url is None:
-            url = self._databases[folder] = self._postgres.fresh_one()
+            name = f"t{new_id()}"
+            server = await asyncpg.connect(self._postgres.url("postgres"))
+            try:
+                await server.execute(f"CREATE DATABASE \"{name}\" TEMPLATE template0{self._sorted_by}")
+            finally:
+                await server.close()
+            url = self._databases[folder] = self._postgres.url(name)
         return await PostgresDatabase.open(url, connections=6)
 
 
 class TestDatabase(OnPostgres, DatabaseContract):
-    pass
+    """In databases that sort by the rules of a language, where the server knows such rules: ours must not."""
+
+    @pytest.fixture(autouse=True)
+    async def _language(self, postgres: Databases, _server: None) -> None:
+        server = await asyncpg.connect(postgres.url("postgres"))
+        try:
+            if await server.fetchval("SELECT EXISTS (SELECT FROM pg_collation WHERE collprovider = 'i')"):
+                self._sorted_by = " LOCALE_PROVIDER icu ICU_LOCALE 'lt'"
+        finally:
+            await server.close()
 
 
 class TestEventStore(OnPostgres, EventStoreContract):
