@@ -7,7 +7,11 @@ import re
 import signal
 import subprocess
 import sys
+import threading
+import time
+import urllib.error
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -93,6 +97,21 @@ def accept(page: Page, company: Company, token: str, person: dict[str, Any]) -> 
     page.wait_for_url(re.compile(re.escape(company.address) + r"/(company)?$"))
 
 
+def wait_until(holds: Callable[[], bool], what: str, seconds: float = 90) -> None:
+    """Ask the network until it holds; what is being prepared (503) is asked for again."""
+    until, told = time.monotonic() + seconds, ""
+    while True:
+        try:
+            if holds():
+                return
+        except urllib.error.HTTPError as error:
+            if error.code != 503:
+                raise
+            told = error.read().decode("utf-8", "replace")
+        assert time.monotonic() < until, f"after {seconds:.0f} s still waiting: {what} {told}"
+        threading.Event().wait(0.5)
+
+
 def window(browser: Browser) -> Page:
     return browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
 
@@ -135,6 +154,9 @@ def _first_day(company: Company, browser: Browser) -> None:
     first, second = window(browser), window(browser)
     accept(first, company, token, reader)
     accept(second, company, token, author)
+
+    # What was imported beside the running network is in its search index before anybody looks for it.
+    wait_until(lambda: "Mike Bland" in str(company.api("GET", "/find/people?query=mike%20bland", token)), "Mike Bland can be found")
 
     # Aidan looks for Mike, mistypes, and reads what he wrote in 2014.
     box = first.get_by_role("combobox", name=re.compile("search", re.IGNORECASE)).first

@@ -12,7 +12,7 @@ from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
 from . import downloads
-from .processes import EngineError, Process, free_ports
+from .processes import EngineError, Process, free_ports, is_used
 
 _SETTINGS = """\
 process.roles=broker,controller
@@ -117,6 +117,8 @@ class Kafka:
 
     def _serve(self) -> bool:
         up = {index for index, node in enumerate(self.nodes) if node.running}
+        if not all(is_used(self.ports[index]) for index in up):
+            return False  # the client below waits long for a broker that does not listen yet
         try:
             client = KafkaAdminClient(bootstrap_servers=[f"127.0.0.1:{self.ports[index]}" for index in up], request_timeout_ms=3000)
         except KafkaError:
