@@ -90,6 +90,14 @@ class Transaction(Reader, Protocol):
         """Run one statement for each row of parameters; raises as `execute`."""
         ...
 
+    async def batch(self, sql: str, **params: Any) -> None:
+        """A statement whose answer nobody needs: it runs in its order, at the latest before the next one of another kind.
+
+        It spares an engine on the network a round trip for each statement. What `execute` raises is raised by the statement, the end
+        of the savepoint or the commit that follows.
+        """
+        ...
+
     async def lock(self, name: str) -> None:
         """Exclude other holders of the named lock until the transaction ends."""
         ...

@@ -18,6 +18,7 @@ from functools import lru_cache
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
+from weakref import WeakKeyDictionary
 
 import asyncpg
 
@@ -55,6 +56,7 @@ IDLE_TRANSACTION_SECONDS = 60
 # Connections above the first that nobody needed for so long are closed.
 IDLE_SECONDS = 300.0
 STATEMENTS_CACHED = 256
+BATCH_STATEMENTS = 500
 LISTEN_CHECK_SECONDS = 20.0
 LONGEST_PAUSE_SECONDS = 5.0
 CHANNEL = "watercooler"
@@ -329,10 +331,54 @@ async def _roll_back(connection: Connection) -> None:
             raise
 
 
+# The prepared form of each statement that was ever sent together with others, by connection.
+_prepared: WeakKeyDictionary[Connection, dict[str, Any]] = WeakKeyDictionary()
+
+
+async def _call(connection: Connection, text: str, values: Sequence[Any]) -> str:
+    """A statement as a call of its prepared form, so that statements of several kinds go in one message.
+
+    The prepared form gives each literal its type: https://www.postgresql.org/docs/current/sql-execute.html
+    """
+    known = _prepared.setdefault(connection, {})
+    prepared = known.get(text)
+    if prepared is None:
+        prepared = known[text] = await connection.prepare(text)
+    arguments = ",".join(map(_literal, values))
+    return f"EXECUTE {prepared.get_name()}({arguments})" if arguments else f"EXECUTE {prepared.get_name()}"
+
+
+def _literal(value: Any) -> str:
+    """A value as it stands in a statement; texts as standard_conforming_strings reads them, which `connect` sets.
+
+    Raises:
+        UnstorableText: NUL, or half a surrogate pair.
+    """
+    if value is None:
+        return "NULL"
+    if isinstance(value, str):
+        if "\0" in value or not _whole(value):
+            raise UnstorableText("text must not hold the character NUL or half a character: take it out")
+        return "'" + value.replace("'", "''") + "'"
+    if isinstance(value, int):
+        return str(int(value))
+    if isinstance(value, float):
+        return f"'{value!r}'"
+    return f"'\\x{bytes(value).hex()}'"
+
+
+def _whole(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 class _Transaction:
     """Statements on one connection, in a transaction that begins with the first of them."""
 
-    __slots__ = ("_begin", "_c", "_depth", "_pool", "_seconds", "announced", "begun", "connection")
+    __slots__ = ("_batch", "_begin", "_c", "_depth", "_pool", "_seconds", "announced", "begun", "connection")
 
     def __init__(self, pool: _Pool, connection: Connection, begin: str, seconds: float) -> None:
         self._c = connection
@@ -341,6 +387,7 @@ class _Transaction:
         self._begin = begin
         self._seconds = seconds
         self._depth = 0
+        self._batch: list[tuple[str, list[Any]]] = []
         self.begun = False
         self.announced: set[str] = set()
 
@@ -373,9 +420,37 @@ class _Transaction:
             self._c.terminate()
         return _meaning(error)
 
-    async def execute(self, sql: str, **params: Any) -> int:
+    async def batch(self, sql: str, **params: Any) -> None:
+        """Kept until somebody needs an answer or BATCH_STATEMENTS are there, and then sent in one message."""
         if not self.begun:
             await self.start()
+        self._batch.append(numbered(sql, params))
+        if len(self._batch) >= BATCH_STATEMENTS:
+            await self._ready()
+
+    async def _ready(self) -> None:
+        """Begin where that has not happened, and send what was kept."""
+        if not self.begun:
+            await self.start()
+        if not self._batch:
+            return
+        batch, self._batch = self._batch, []
+        first = batch[0][0]
+        try:
+            if len(batch) == 1:
+                await self._c.execute(first, *batch[0][1], timeout=self._seconds)
+            elif all(text == first for text, _ in batch):
+                await self._c.executemany(first, [values for _, values in batch], timeout=self._seconds)
+            else:
+                if len(_prepared.get(self._c, ())) > STATEMENTS_CACHED:
+                    del _prepared[self._c]  # the driver lets go of each on the server too
+                calls = [await _call(self._c, text, values) for text, values in batch]
+                await self._c.execute(";".join(calls), timeout=self._seconds)
+        except _FAULTS as error:
+            raise self._failed(error) from error
+
+    async def execute(self, sql: str, **params: Any) -> int:
+        await self._ready()
         text, values = numbered(sql, params)
         try:
             status = await self._c.execute(text, *values, timeout=self._seconds)
@@ -387,8 +462,7 @@ class _Transaction:
     async def execute_many(self, sql: str, rows: Sequence[Mapping[str, Any]]) -> None:
         if not rows:
             return
-        if not self.begun:
-            await self.start()
+        await self._ready()
         text, values = numbered(sql, rows[0])
         if len(rows) == 1:
             run: Awaitable[Any] = self._c.execute(text, *values, timeout=self._seconds)
@@ -401,8 +475,7 @@ class _Transaction:
             raise self._failed(error) from error
 
     async def fetch(self, sql: str, **params: Any) -> Sequence[Row]:
-        if not self.begun:
-            await self.start()
+        await self._ready()
         text, values = numbered(sql, params)
         try:
             return await self._c.fetch(text, *values, timeout=self._seconds)
@@ -410,8 +483,7 @@ class _Transaction:
             raise self._failed(error) from error
 
     async def fetch_one(self, sql: str, **params: Any) -> Row | None:
-        if not self.begun:
-            await self.start()
+        await self._ready()
         text, values = numbered(sql, params)
         try:
             return await self._c.fetchrow(text, *values, timeout=self._seconds)
@@ -422,6 +494,7 @@ class _Transaction:
         """A lock of the server's, until the transaction ends."""
         sql = f"SELECT pg_advisory_xact_lock({lock_number(name)})"
         if self.begun:
+            await self._ready()
             await self._run(sql)
         else:
             await self.start(sql)
@@ -437,20 +510,20 @@ class _Transaction:
 
     async def script(self, sql: str) -> None:
         """Statements without parameters, in one round trip."""
-        if not self.begun:
-            await self.start()
+        await self._ready()
         await self._run(sql)
 
     @asynccontextmanager
     async def savepoint(self) -> AsyncIterator[None]:
-        if not self.begun:
-            await self.start()
+        await self._ready()
         name = f"s{self._depth + 1}"
         await self._run(f"SAVEPOINT {name}")
         self._depth += 1
         try:
             yield
+            await self._ready()
         except BaseException:
+            self._batch.clear()
             if not self._c.is_closed():
                 await self._run(f"ROLLBACK TO {name}; RELEASE {name}")
             raise
@@ -466,6 +539,7 @@ class _Transaction:
             CommitUnknown: the connection broke meanwhile.
             DatabaseError: a statement had failed, so there is nothing to store.
         """
+        await self._ready()
         try:
             status = await self._c.execute("COMMIT", timeout=self._seconds)
         except _FAULTS as error:
@@ -567,17 +641,17 @@ class PostgresDatabase:
         database._opened = True
         return database
 
-    async def _reconnect(self) -> Connection:
+    async def _reconnect(self, *, plain: bool = False) -> Connection:
         """A further connection: what was right at the start and is not now may be right again, as when a password changes."""
         try:
-            return await self.connect()
+            return await self.connect(plain=plain)
         except UnusableDatabase as error:
             if not self._opened:
                 raise
             raise DatabaseBusy(str(error)) from error
 
-    async def connect(self) -> Connection:
-        """A connection of its own, not of the pool; raises as `open`."""
+    async def connect(self, *, plain: bool = False) -> Connection:
+        """A connection of its own, not of the pool; raises as `open`. A plain one is spared what only queries with results need."""
         seconds = round(self._timeout_seconds * 1_000)
         settings = {
             "application_name": "watercooler",
@@ -589,6 +663,7 @@ class PostgresDatabase:
             "tcp_keepalives_interval": "10",
             "tcp_keepalives_count": "3",
             "jit": "off",
+            "standard_conforming_strings": "on",
             "timezone": "UTC",
         }
         if self._schema:
@@ -608,6 +683,8 @@ class PostgresDatabase:
             raise UnusableDatabase(f"{self.place} cannot be used with this address: {error}") from error
         except _FAULTS as error:
             raise DatabaseBusy(f"{self.place} cannot be reached: {str(error) or type(error).__name__}") from error
+        if plain:
+            return connection
         try:
             for name, decode in (("numeric", _number), ("bool", lambda text: int(text == "t"))):
                 await connection.set_type_codec(name, schema="pg_catalog", encoder=_encoded, decoder=decode, format="text")
@@ -703,7 +780,7 @@ class PostgresDatabase:
         """
         await self._sweep()
         name = SCRATCH_PREFIX + secrets.token_hex(8)
-        keeper = await self._reconnect()
+        keeper = await self._reconnect(plain=True)
         scratch = PostgresDatabase(
             self._url, self.place, connections=SCRATCH_CONNECTIONS, timeout_seconds=self._timeout_seconds, schema=name
         )
@@ -804,18 +881,20 @@ class PostgresDatabase:
         await self.pool.close()
 
 
-async def create(server: str, name: str) -> bool:
-    """Make an empty database; False when there is one of that name.
+async def create(server: str, name: str, template: str = "template0") -> bool:
+    """Make an empty database, or a copy of one that nobody uses; False when there is one of that name.
 
     Args:
         server: the address of any database of the server, by a user who may create databases.
         name: the new database's, which that user will own.
+        template: what is copied.
 
     Raises:
         DatabaseBusy: the server cannot be reached.
         UnusableDatabase: the address is not right.
     """
-    return await _on_server(server, f"CREATE DATABASE {_quoted(name)} TEMPLATE template0 ENCODING 'UTF8'", asyncpg.DuplicateDatabaseError)
+    sql = f"CREATE DATABASE {_quoted(name)} TEMPLATE {_quoted(template)} ENCODING 'UTF8'"
+    return await _on_server(server, sql, asyncpg.DuplicateDatabaseError)
 
 
 async def drop(server: str, name: str) -> bool:
@@ -824,7 +903,7 @@ async def drop(server: str, name: str) -> bool:
 
 
 async def _on_server(server: str, sql: str, done: type[asyncpg.PostgresError]) -> bool:
-    connection = await PostgresDatabase(server, _place(server), connections=1, timeout_seconds=DAY_SECONDS).connect()
+    connection = await PostgresDatabase(server, _place(server), connections=1, timeout_seconds=DAY_SECONDS).connect(plain=True)
     try:
         await connection.execute(sql)
     except done:
@@ -928,7 +1007,7 @@ class _Listener:
         pause = 0.1
         while True:
             try:
-                connection = await self._database.connect()
+                connection = await self._database.connect(plain=True)
             except DatabaseError:
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, LONGEST_PAUSE_SECONDS)

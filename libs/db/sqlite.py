@@ -39,6 +39,13 @@ class _Connection:
         except sqlite3.Error as error:
             _raise(error)
 
+    async def batch(self, sql: str, **params: Any) -> None:
+        """At once: there is no round trip to spare."""
+        try:
+            self._c.execute(sql, params)
+        except sqlite3.Error as error:
+            _raise(error)
+
     async def fetch(self, sql: str, **params: Any) -> Sequence[Row]:
         try:
             return self._c.execute(sql, params).fetchall()

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from libs.eventstore.store import SCHEMA
+from libs.db import migrate
+from libs.eventstore.store import SCHEMA, SCHEMA_VERSION
 from libs.rpc.auth import Caller, acting
 from libs.runtime.embedded import Embedded
 from libs.runtime.service import Service
@@ -31,10 +32,11 @@ def shared_data() -> Path | None:
 
 
 _made: dict[str, list[str]] = {}
+_templates: set[str] = set()
 FOLDERS_KEPT = 12
 
 
-async def _databases(server: str, folder: Path, services: Sequence[str]) -> str:
+async def _databases(server: str, folder: Path, services: Sequence[Service]) -> str:
     """Databases for the services of a folder, made where they are missing; those of folders long left are dropped."""
     from libs.db.postgres import create, drop
 
@@ -42,14 +44,29 @@ async def _databases(server: str, folder: Path, services: Sequence[str]) -> str:
     url = urlsplit(server)._replace(path=f"/w{name}_{{service}}").geturl()
     made = _made.setdefault(url, [])
     for service in services:
-        if service not in made:
-            await create(server, f"w{name}_{service}")
-            made.append(service)
+        if service.name not in made:
+            await create(server, f"w{name}_{service.name}", await _template(server, service))
+            made.append(service.name)
     while len(_made) > FOLDERS_KEPT:
         oldest = next(iter(_made))
-        for service in _made.pop(oldest):
-            await drop(server, urlsplit(oldest.replace("{service}", service)).path.lstrip("/"))
+        for left in _made.pop(oldest):
+            await drop(server, urlsplit(oldest.replace("{service}", left)).path.lstrip("/"))
     return url
+
+
+async def _template(server: str, service: Service) -> str:
+    """A database that has the service's tables, to be copied: that takes less time than making them."""
+    from libs.db.postgres import PostgresDatabase, create
+
+    kernel = (SCHEMA, SCHEMA_VERSION, service.name, service.schema, service.migrations)
+    name = f"w{os.getpid()}_{hashlib.sha256(repr(kernel).encode()).hexdigest()[:12]}"
+    if name not in _templates:
+        await create(server, name)
+        database = await PostgresDatabase.open(urlsplit(server)._replace(path=f"/{name}").geturl())
+        await migrate.prepare(database, *kernel)
+        await database.close()
+        _templates.add(name)
+    return name
 
 
 def tables(service: Service) -> list[str]:
@@ -72,7 +89,7 @@ class World:
         With WATERCOOLER_TEST_DATABASE_URL, the address of a server's maintenance database, they run on databases of their own there.
         """
         if server := os.environ.get("WATERCOOLER_TEST_DATABASE_URL"):
-            settings.setdefault("database_url", await _databases(server, folder, [service.name for service in services]))
+            settings.setdefault("database_url", await _databases(server, folder, services))
         embedded = Embedded(services, replace(Settings(data=folder / "var", log_level="warning"), **settings))
         await embedded.start()
         try:

@@ -69,7 +69,7 @@ class OnPostgres:
             name = f"t{new_id()}"
             server = await asyncpg.connect(self._postgres.url("postgres"))
             try:
-                await server.execute(f"CREATE DATABASE \"{name}\" TEMPLATE template0{self._sorted_by}")
+                await server.execute(f'CREATE DATABASE "{name}" TEMPLATE template0{self._sorted_by}')
             finally:
                 await server.close()
             url = self._databases[folder] = self._postgres.url(name)
