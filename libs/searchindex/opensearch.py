@@ -303,8 +303,8 @@ class OpenSearchIndex:
                 newest[document.id] = document
         async with self._writing:
             target = await self._target()
-            pieces = [_piece(_document_id(each.id), each.version, _entry(each)) for each in newest.values()]
-            await self._bulk(target, pieces)
+            # Cutting 500 posts into words takes 0.2 s: not of the event loop's.
+            await self._bulk(target, await asyncio.to_thread(_pieces, list(newest.values())))
             if checkpoint is not None:
                 await self._bulk(target, [_piece(_checkpoint_id(checkpoint.source), checkpoint.position, {})])
                 self._known[checkpoint.source] = max(checkpoint.position, self._known.get(checkpoint.source, 0))
@@ -684,6 +684,10 @@ def _piece(id: str, version: int, entry: dict[str, Any]) -> bytes:
     """One write as two lines of a bulk request."""
     action = {"index": {"_id": id, "version": version, "version_type": "external"}}
     return "".join(f"{json.dumps(each, ensure_ascii=False, separators=(',', ':'))}\n" for each in (action, entry)).encode()
+
+
+def _pieces(documents: Sequence[Document | Removal]) -> list[bytes]:
+    return [_piece(_document_id(each.id), each.version, _entry(each)) for each in documents]
 
 
 def _chunk(pieces: Sequence[bytes], most: int) -> list[bytes]:
