@@ -58,6 +58,10 @@ class UnstorableText(DatabaseError):
     """A text holds what the engine cannot keep: the character NUL in PostgreSQL."""
 
 
+class DatabaseAway(DatabaseBusy):
+    """The server cannot be reached; the message names it, for operators and nobody else."""
+
+
 class UnusableDatabase(DatabaseError):
     """The file or server cannot be used by this version; the message says why and what to do."""
 

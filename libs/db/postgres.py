@@ -27,6 +27,7 @@ from libs.telemetry import logs
 from .database import (
     CommitUnknown,
     Database,
+    DatabaseAway,
     DatabaseBusy,
     DatabaseError,
     Reader,
@@ -682,7 +683,7 @@ class PostgresDatabase:
         except (asyncpg.ClientConfigurationError, ValueError, ssl.SSLCertVerificationError, FileNotFoundError) as error:
             raise UnusableDatabase(f"{self.place} cannot be used with this address: {error}") from error
         except _FAULTS as error:
-            raise DatabaseBusy(f"{self.place} cannot be reached: {str(error) or type(error).__name__}") from error
+            raise DatabaseAway(f"{self.place} cannot be reached: {str(error) or type(error).__name__}") from error
         if plain:
             return connection
         try:
@@ -690,7 +691,7 @@ class PostgresDatabase:
                 await connection.set_type_codec(name, schema="pg_catalog", encoder=_encoded, decoder=decode, format="text")
         except _FAULTS as error:
             connection.terminate()
-            raise DatabaseBusy(f"{self.place} cannot be reached: {str(error) or type(error).__name__}") from error
+            raise DatabaseAway(f"{self.place} cannot be reached: {str(error) or type(error).__name__}") from error
         except BaseException:
             connection.terminate()
             raise

@@ -12,7 +12,7 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.duration_pb2 import Duration
 from google.rpc import error_details_pb2, status_pb2
 
-from libs.db.database import DatabaseBusy, StatementTimeout, StorageFull, UnstorableText
+from libs.db.database import DatabaseAway, DatabaseBusy, StatementTimeout, StorageFull, UnstorableText
 from libs.eventstore.model import AlreadyExists, Conflict, EditConflict, InvalidArgument, NotFound, PermissionDenied, Rejected
 from libs.searchindex.index import IndexAway
 
@@ -65,6 +65,13 @@ _CODES: tuple[tuple[type[Exception], grpc.StatusCode], ...] = (
 )
 
 
+# Their own messages name servers, which is for the log.
+_AWAY: dict[type[Exception], str] = {
+    DatabaseAway: "the database does not answer just now: try again in a moment",
+    IndexAway: "search does not answer just now: try again in a moment",
+}
+
+
 def problem_of(error: Exception) -> Problem | None:
     """The status an exception stands for; None for what nobody foresaw."""
     if isinstance(error, RpcError):
@@ -75,6 +82,8 @@ def problem_of(error: Exception) -> Problem | None:
                 return Problem(code, "somebody changed this at the same moment: look at it again and repeat")
             if isinstance(error, TimeoutError):
                 return Problem(code, "this took too long and was given up: try again", retry_seconds=RETRY_SECONDS)
+            if type(error) in _AWAY:
+                return Problem(code, _AWAY[type(error)], retry_seconds=RETRY_SECONDS)
             retry = getattr(error, "retry_seconds", RETRY_SECONDS if code is grpc.StatusCode.UNAVAILABLE else 0)
             return Problem(code, str(error), getattr(error, "field", ""), retry)
     return None

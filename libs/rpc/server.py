@@ -66,7 +66,7 @@ class _Surroundings:
                 code = problem.code
                 if code is grpc.StatusCode.UNAVAILABLE and started - self._told >= UNAVAILABLE_TOLD_SECONDS:
                     self._told = started
-                    _log.warning("call not possible now", method=self.path, reason=problem.reason)
+                    _log.warning("call not possible now", method=self.path, reason=str(error) or problem.reason)
                 raise errors.rpc_error(problem) from error
             finally:
                 served.over()

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import ssl
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -123,6 +124,7 @@ def lag(config: KafkaConfig, services: Sequence[str]) -> list[Lag]:
 def _committed(admin: KafkaAdminClient, group: str) -> Mapping[TopicPartition, Any]:
     """A group's offsets; a cluster that never had a group makes its table of them when it is first asked, which takes a moment."""
     until = time.monotonic() + COORDINATOR_SECONDS
+    pause = threading.Event()
     while True:
         try:
             found: Mapping[TopicPartition, Any] = admin.list_group_offsets(group).get(group, {})
@@ -130,7 +132,7 @@ def _committed(admin: KafkaAdminClient, group: str) -> Mapping[TopicPartition, A
         except CoordinatorNotAvailableError:
             if time.monotonic() > until:
                 raise
-            time.sleep(0.2)
+            pause.wait(0.2)
 
 
 def _create(admin: KafkaAdminClient, name: str, config: KafkaConfig) -> bool:
