@@ -66,7 +66,9 @@ _SECRET_TEXT = re.compile(
     re.IGNORECASE,
 )
 # The libraries that say much at INFO of what the product logs itself.
-_QUIET: Final = ("httpx", "httpcore", "asyncio", "aiokafka", "kafka", "opensearch", "PIL", "markdown_it", "multipart", "granian.access")
+_QUIET: Final = ("httpx", "httpcore", "asyncio", "kafka", "opensearch", "PIL", "markdown_it", "multipart", "granian.access")
+# This one says at ERROR, dozens of times a second, that a broker is away, which the product logs once; at DEBUG it may.
+_MUTE: Final = ("aiokafka",)
 
 
 def configure(form: str = "auto", level: str = "info", stream: TextIO | None = None) -> None:
@@ -111,6 +113,8 @@ def configure(form: str = "auto", level: str = "info", stream: TextIO | None = N
     root.setLevel(number)
     for name in _QUIET:
         logging.getLogger(name).setLevel(max(number, logging.WARNING))
+    for name in _MUTE:
+        logging.getLogger(name).setLevel(number if number <= logging.DEBUG else logging.CRITICAL)
     logging.captureWarnings(True)
     structlog.configure(
         processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
