@@ -5,14 +5,18 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from libs.db.database import StorageFull
+from libs.db.sqlite import SqliteDatabase
 from libs.eventstore.model import micros
 from libs.telemetry import metrics
 from services.gateway import queries
+from services.gateway.service import SERVICE
 from services.gateway.visits import DAY_MICROS, Visits, gauge_visits
 from tests.gateway.conftest import Network
 
@@ -80,10 +84,15 @@ async def test_a_visit_that_cannot_be_written_is_no_reason_to_refuse_the_visitor
     assert Full.tries == 2, "what was not written is tried again"
 
 
-async def test_the_gauge_counts_visitors(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
-    person = await network.person("Gina Gauge")
-    await person.get("/feeds/home")
-    await network.gateway.visits.written()
+async def test_the_gauge_counts_visitors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    database = SqliteDatabase(tmp_path / "gateway.db")
+    await database.install(SERVICE.schema)
+    visits = Visits(database)
+    for person_id in ("ann", "bob", "ann"):
+        visits.note(person_id, micros(NOON))
+    visits.note("cleo", micros(NOON - timedelta(days=3)))
+    visits.note("dan", micros(NOON - timedelta(days=30)))
+    await visits.written()
     seen = asyncio.Event()
     delete = queries.delete_visits
 
@@ -92,10 +101,14 @@ async def test_the_gauge_counts_visitors(network: Network, monkeypatch: pytest.M
         seen.set()
 
     monkeypatch.setattr(queries, "delete_visits", told)
-    task = asyncio.create_task(gauge_visits(network.gateway.context))
+    task = asyncio.create_task(gauge_visits(SimpleNamespace(database=database, now=lambda: NOON)))  # type: ignore[arg-type]
     async with asyncio.timeout(30):
         await seen.wait()
-    assert metrics.value("watercooler_visiting_people", window="day") == 2  # Gina and the administrator
+    assert metrics.value("watercooler_visiting_people", window="day") == 2
+    assert metrics.value("watercooler_visiting_people", window="week") == 3
     task.cancel()
     await asyncio.wait([task])
     assert metrics.value("watercooler_visiting_people", window="day") == 0
+    async with database.snapshot() as tx:
+        assert await queries.count_visitors(tx, 0) == 3, "what is older than eight days is forgotten"
+    await database.close()
