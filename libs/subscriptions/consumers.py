@@ -24,7 +24,7 @@ async def read_checkpoint(reader: Reader, subscription: str, source: str) -> int
 
 async def write_checkpoint(tx: Transaction, subscription: str, source: str, position: int) -> None:
     """Remember how far a subscription is."""
-    await tx.execute(
+    await tx.batch(
         """
         INSERT INTO checkpoints (subscription, source, position) VALUES (:subscription, :source, :position)
         ON CONFLICT (subscription, source) DO UPDATE SET position = excluded.position

@@ -132,6 +132,54 @@ class DatabaseContract(DatabaseFactory):
         async with database.snapshot() as tx:
             assert [row["post_id"] for row in await tx.fetch("SELECT post_id FROM texts ORDER BY post_id")] == ["a", "d"]
 
+    async def test_a_batch_runs_in_its_order_before_whatever_asks(self, database: Database) -> None:
+        async with database.transaction() as tx:
+            for number in range(700):
+                await tx.batch("INSERT INTO texts (post_id, body) VALUES (:id, :body)", id=f"{number}", body=f"body {number}")
+            await tx.batch("UPDATE texts SET body = :body WHERE post_id = :id", id="3", body="changed")
+            await tx.batch("DELETE FROM texts WHERE post_id = :id", id="4")
+            await tx.batch("INSERT INTO tallies (author_id, posts) VALUES (:id, :posts)", id="ann", posts=-7)
+            rows = {row["post_id"]: row["body"] for row in await tx.fetch("SELECT post_id, body FROM texts")}
+            assert (len(rows), rows["3"], rows["699"], "4" in rows) == (699, "changed", "body 699", False)
+            await tx.batch("UPDATE tallies SET posts = posts + :more", more=8)
+        row = await database.fetch_one("SELECT posts FROM tallies")
+        assert row is not None
+        assert row["posts"] == 1
+
+    async def test_a_batch_takes_every_value_as_it_is(self, database: Database) -> None:
+        bodies = [
+            "it's", "''", "\\", "\\'; DROP TABLE texts; --", "$1 :name", "E'\\x27'", "\u4e16\u754c \U0001f600", "line\nline\r\t", "%s", ";",
+        ]
+        async with database.transaction() as tx:
+            await tx.batch("INSERT INTO tallies (author_id, posts) VALUES (:id, :posts)", id="o'neil", posts=2**62)
+            for body in bodies:
+                await tx.batch("INSERT INTO texts (post_id, body) VALUES (:id, :body)", id=body, body=body)
+            await tx.batch(
+                "INSERT INTO person_keys (person_id, secret, create_time) VALUES (:id, :secret, 0)", id="p", secret=bytes(range(256)),
+            )
+            await tx.batch("UPDATE texts SET body = COALESCE(:body, body) WHERE post_id = :id", id="it's", body=None)
+        assert sorted(row["body"] for row in await database.fetch("SELECT body FROM texts")) == sorted(bodies)
+        key = await database.fetch_one("SELECT secret FROM person_keys")
+        tally = await database.fetch_one("SELECT author_id, posts FROM tallies")
+        assert key is not None
+        assert tally is not None
+        assert bytes(key["secret"]) == bytes(range(256))
+        assert (tally["author_id"], tally["posts"]) == ("o'neil", 2**62)
+
+    async def test_what_a_batch_violates_is_raised_before_its_savepoint_ends(self, database: Database) -> None:
+        async with database.transaction() as tx:
+            await tx.batch("INSERT INTO texts (post_id, body) VALUES ('a', 'a')")
+            with pytest.raises(UniqueViolation):
+                async with tx.savepoint():
+                    await tx.batch("INSERT INTO tallies (author_id, posts) VALUES ('b', 1)")
+                    await tx.batch("INSERT INTO texts (post_id, body) VALUES (:id, :body)", id="b", body="a")
+            await tx.batch("INSERT INTO texts (post_id, body) VALUES ('c', 'c')")
+        assert sorted(row["post_id"] for row in await database.fetch("SELECT post_id FROM texts")) == ["a", "c"]
+        assert await database.fetch("SELECT * FROM tallies") == []
+        with pytest.raises(UniqueViolation):
+            async with database.transaction() as tx:
+                await tx.batch("INSERT INTO texts (post_id, body) VALUES ('d', 'a')")
+
     async def test_a_unique_violation_names_its_column(self, database: Database) -> None:
         async with database.transaction() as tx:
             await tx.execute("INSERT INTO texts (post_id, body) VALUES ('a', 'a')")

@@ -69,7 +69,7 @@ class Organizations:
             case OrganizationCreated() as created:
                 if await tx.fetch_one("SELECT organization_id FROM organizations LIMIT 1"):
                     raise AlreadyExists("the organisation is set up already: sign in instead")
-                await tx.execute(
+                await tx.batch(
                     """
                     INSERT INTO organizations (organization_id, name, create_time, version)
                     VALUES (:organization_id, :name, :create_time, :version)
@@ -78,7 +78,7 @@ class Organizations:
                     version=event.version,
                 )
             case OrganizationRenamed() as renamed:
-                await tx.execute(
+                await tx.batch(
                     "UPDATE organizations SET name = :name, version = :version WHERE organization_id = :organization_id",
                     name=renamed.name, version=event.version, organization_id=renamed.organization_id,
                 )
@@ -123,7 +123,7 @@ class People:
             case RoleRevoked():
                 if data.role == ROLE_ADMINISTRATOR:
                     await _guard_last_administrator(person_id, tx, "cannot give up the role")
-                await tx.execute(
+                await tx.batch(
                     "DELETE FROM person_roles WHERE person_id = :person_id AND role = :role", person_id=person_id, role=data.role
                 )
                 await _set(person_id, event.version, tx)
@@ -216,14 +216,14 @@ async def _add_external_key(added: ExternalKeyAdded, tx: Transaction) -> None:
 
 async def _set(person_id: str, version: int, tx: Transaction, **columns: object) -> None:
     assignments = "".join(f", {column} = :{column}" for column in columns)
-    await tx.execute(
+    await tx.batch(
         f"UPDATE people SET version = :version{assignments} WHERE person_id = :person_id",
         person_id=person_id, version=version, **columns,
     )
 
 
 async def _grant(person_id: str, role: int, tx: Transaction) -> None:
-    await tx.execute(
+    await tx.batch(
         "INSERT INTO person_roles (person_id, role) VALUES (:person_id, :role) ON CONFLICT (person_id, role) DO NOTHING",
         person_id=person_id, role=role,
     )
@@ -273,7 +273,7 @@ async def _guard_last_administrator(person_id: str, tx: Transaction, what: str) 
 
 
 async def _erase(person_id: str, version: int, tx: Transaction) -> None:
-    await tx.execute(
+    await tx.batch(
         """
         UPDATE people SET
             state = :state, profile = :profile, display_name = :name, name_key = :name_key, search_key = '', email_key = NULL,
@@ -284,7 +284,7 @@ async def _erase(person_id: str, version: int, tx: Transaction) -> None:
         person_id=person_id, state=ERASED, profile=b"", name=ERASED_NAME, name_key=fold(ERASED_NAME), version=version,
     )
     for table in ("person_roles", "external_keys"):
-        await tx.execute(f"DELETE FROM {table} WHERE person_id = :person_id", person_id=person_id)
+        await tx.batch(f"DELETE FROM {table} WHERE person_id = :person_id", person_id=person_id)
 
 
 class SignIn:
@@ -298,14 +298,14 @@ class SignIn:
         """Take the event into the tables."""
         match event.data:
             case PersonInvited() as invited:
-                await tx.execute(
+                await tx.batch(
                     "DELETE FROM link_secrets WHERE person_id = :person_id AND kind = 'invitation'", person_id=invited.person_id
                 )
                 await _open_link(invited.person_id, invited.secret_hash, "invitation", stamp(invited.expire_time), tx)
             case PasswordResetRequested() as requested:
                 await _open_link(requested.person_id, requested.secret_hash, "reset", stamp(requested.expire_time), tx)
             case PasswordChanged() as changed:
-                await tx.execute(
+                await tx.batch(
                     """
                     INSERT INTO passwords (person_id, password_hash) VALUES (:person_id, :password_hash)
                     ON CONFLICT (person_id) DO UPDATE SET password_hash = excluded.password_hash
@@ -318,11 +318,11 @@ class SignIn:
                 await _close_links(left.person_id, tx)
             case PersonErased() as erased:
                 await _close_links(erased.person_id, tx)
-                await tx.execute("DELETE FROM passwords WHERE person_id = :person_id", person_id=erased.person_id)
+                await tx.batch("DELETE FROM passwords WHERE person_id = :person_id", person_id=erased.person_id)
 
 
 async def _open_link(person_id: str, secret_hash: str, kind: str, expire_time: int, tx: Transaction) -> None:
-    await tx.execute(
+    await tx.batch(
         """
         INSERT INTO link_secrets (secret_hash, person_id, kind, expire_time) VALUES (:secret_hash, :person_id, :kind, :expire_time)
         ON CONFLICT (secret_hash) DO NOTHING
@@ -332,7 +332,7 @@ async def _open_link(person_id: str, secret_hash: str, kind: str, expire_time: i
 
 
 async def _close_links(person_id: str, tx: Transaction) -> None:
-    await tx.execute("DELETE FROM link_secrets WHERE person_id = :person_id", person_id=person_id)
+    await tx.batch("DELETE FROM link_secrets WHERE person_id = :person_id", person_id=person_id)
 
 
 class AccessTokens:
@@ -355,7 +355,7 @@ class AccessTokens:
                 )
                 if count is not None and count["n"] >= TOKENS_MAX:
                     raise Rejected(f"a person has at most {TOKENS_MAX} access tokens: revoke one that is no longer needed")
-                await tx.execute(
+                await tx.batch(
                     """
                     INSERT INTO access_tokens (token_id, person_id, name, scopes, secret_hash, issue_time, expire_time)
                     VALUES (:token_id, :person_id, :name, :scopes, :secret_hash, :issue_time, :expire_time)
@@ -365,9 +365,9 @@ class AccessTokens:
                     expire_time=stamp(issued.expire_time) if issued.HasField("expire_time") else None,
                 )
             case AccessTokenRevoked() as revoked:
-                await tx.execute("DELETE FROM access_tokens WHERE token_id = :token_id", token_id=revoked.token_id)
+                await tx.batch("DELETE FROM access_tokens WHERE token_id = :token_id", token_id=revoked.token_id)
             case PersonLeft() | PersonErased() as gone:
-                await tx.execute("DELETE FROM access_tokens WHERE person_id = :person_id", person_id=gone.person_id)
+                await tx.batch("DELETE FROM access_tokens WHERE person_id = :person_id", person_id=gone.person_id)
 
 
 class Groups:
@@ -398,7 +398,7 @@ class Groups:
                     raise AlreadyExists("this key of the source names another group", "external_id") from error
             case GroupChanged() as changed:
                 await _guard_parents(changed.group_id, changed.parent_id, tx)
-                await tx.execute(
+                await tx.batch(
                     """
                     UPDATE groups SET name = :name, name_key = :name_key, kind = :kind, parent_id = :parent_id,
                         description = :description, version = :version
@@ -407,7 +407,7 @@ class Groups:
                     version=event.version, **_facts(changed),
                 )
             case GroupMemberAdded() as member:
-                await tx.execute(
+                await tx.batch(
                     """
                     INSERT INTO group_members (group_id, person_id, role) VALUES (:group_id, :person_id, :role)
                     ON CONFLICT (group_id, person_id) DO UPDATE SET role = excluded.role
@@ -415,15 +415,15 @@ class Groups:
                     group_id=member.group_id, person_id=member.person_id, role=member.role,
                 )
             case GroupMemberRemoved() as member:
-                await tx.execute(
+                await tx.batch(
                     "DELETE FROM group_members WHERE group_id = :group_id AND person_id = :person_id",
                     group_id=member.group_id, person_id=member.person_id,
                 )
             case GroupDeleted() as deleted:
-                await tx.execute("DELETE FROM groups WHERE group_id = :group_id", group_id=deleted.group_id)
-                await tx.execute("DELETE FROM group_members WHERE group_id = :group_id", group_id=deleted.group_id)
+                await tx.batch("DELETE FROM groups WHERE group_id = :group_id", group_id=deleted.group_id)
+                await tx.batch("DELETE FROM group_members WHERE group_id = :group_id", group_id=deleted.group_id)
             case PersonErased() as erased:
-                await tx.execute("DELETE FROM group_members WHERE person_id = :person_id", person_id=erased.person_id)
+                await tx.batch("DELETE FROM group_members WHERE person_id = :person_id", person_id=erased.person_id)
 
 
 def _facts(group: GroupCreated | GroupChanged) -> Mapping[str, str]:

@@ -39,23 +39,23 @@ class People:
         """Keep one row a person."""
         match event.data:
             case PersonAdded(person_id=person_id, profile=profile):
-                await tx.execute(
+                await tx.batch(
                     "INSERT INTO people (person_id, display_name, photo_blob_id, state) VALUES (:person_id, :name, '', 'active')",
                     person_id=person_id, name=profile.preferred_name or profile.name,
                 )
             case PersonProfileChanged(person_id=person_id, profile=profile):
-                await tx.execute(
+                await tx.batch(
                     "UPDATE people SET display_name = :name WHERE person_id = :person_id",
                     person_id=person_id, name=profile.preferred_name or profile.name,
                 )
             case PersonPhotoChanged(person_id=person_id, photo_blob_id=photo):
-                await tx.execute("UPDATE people SET photo_blob_id = :photo WHERE person_id = :person_id", person_id=person_id, photo=photo)
+                await tx.batch("UPDATE people SET photo_blob_id = :photo WHERE person_id = :person_id", person_id=person_id, photo=photo)
             case PersonLeft(person_id=person_id):
-                await tx.execute("UPDATE people SET state = 'left' WHERE person_id = :person_id", person_id=person_id)
+                await tx.batch("UPDATE people SET state = 'left' WHERE person_id = :person_id", person_id=person_id)
             case PersonRejoined(person_id=person_id):
-                await tx.execute("UPDATE people SET state = 'active' WHERE person_id = :person_id", person_id=person_id)
+                await tx.batch("UPDATE people SET state = 'active' WHERE person_id = :person_id", person_id=person_id)
             case PersonErased(person_id=person_id):
-                await tx.execute(
+                await tx.batch(
                     "UPDATE people SET display_name = '', photo_blob_id = '', state = 'erased' WHERE person_id = :person_id",
                     person_id=person_id,
                 )
@@ -72,17 +72,17 @@ class GroupMembers:
         """Keep one row a member."""
         match event.data:
             case GroupMemberAdded(person_id=person_id, group_id=group_id):
-                await tx.execute(
+                await tx.batch(
                     "INSERT INTO group_members (person_id, group_id) VALUES (:person_id, :group_id) ON CONFLICT DO NOTHING",
                     person_id=person_id, group_id=group_id,
                 )
             case GroupMemberRemoved(person_id=person_id, group_id=group_id):
-                await tx.execute(
+                await tx.batch(
                     "DELETE FROM group_members WHERE person_id = :person_id AND group_id = :group_id",
                     person_id=person_id, group_id=group_id,
                 )
             case GroupDeleted(group_id=group_id):
-                await tx.execute("DELETE FROM group_members WHERE group_id = :group_id", group_id=group_id)
+                await tx.batch("DELETE FROM group_members WHERE group_id = :group_id", group_id=group_id)
 
 
 class Communities:
@@ -96,7 +96,7 @@ class Communities:
         """Keep one row a community."""
         data = event.data
         assert isinstance(data, CommunityCreated | CommunityChanged)
-        await tx.execute(
+        await tx.batch(
             """
             INSERT INTO communities (community_id, name, open) VALUES (:community_id, :name, :open)
             ON CONFLICT (community_id) DO UPDATE SET name = excluded.name, open = excluded.open
@@ -116,12 +116,12 @@ class Members:
         """Keep one row a member."""
         match event.data:
             case MemberJoined(person_id=person_id, community_id=community_id):
-                await tx.execute(
+                await tx.batch(
                     "INSERT INTO members (person_id, community_id) VALUES (:person_id, :community_id) ON CONFLICT DO NOTHING",
                     person_id=person_id, community_id=community_id,
                 )
             case MemberLeft(person_id=person_id, community_id=community_id) | MemberRemoved(person_id=person_id, community_id=community_id):
-                await tx.execute(
+                await tx.batch(
                     "DELETE FROM members WHERE person_id = :person_id AND community_id = :community_id",
                     person_id=person_id, community_id=community_id,
                 )
@@ -138,12 +138,12 @@ class FollowedPeople:
         """Keep one row a follow."""
         match event.data:
             case PersonFollowed(follower_id=follower_id, person_id=person_id):
-                await tx.execute(
+                await tx.batch(
                     "INSERT INTO followed_people (follower_id, person_id) VALUES (:follower_id, :person_id) ON CONFLICT DO NOTHING",
                     follower_id=follower_id, person_id=person_id,
                 )
             case PersonUnfollowed(follower_id=follower_id, person_id=person_id):
-                await tx.execute(
+                await tx.batch(
                     "DELETE FROM followed_people WHERE follower_id = :follower_id AND person_id = :person_id",
                     follower_id=follower_id, person_id=person_id,
                 )

@@ -53,10 +53,10 @@ class Activity:
             day=day, person_id=actor_id,
         )
         if fresh > 0:
-            await tx.execute("DELETE FROM active_days WHERE day < :oldest", oldest=day - KEPT_DAYS)
+            await tx.batch("DELETE FROM active_days WHERE day < :oldest", oldest=day - KEPT_DAYS)
 
 
 async def _count(tx: Transaction, name: str) -> None:
-    await tx.execute(
+    await tx.batch(
         "INSERT INTO totals (name, total) VALUES (:name, 1) ON CONFLICT (name) DO UPDATE SET total = totals.total + 1", name=name
     )

@@ -37,7 +37,7 @@ class Communities:
             case CommunityCreated() as created:
                 await self._create(created, event.version, tx)
             case CommunityChanged() as changed:
-                await tx.execute(
+                await tx.batch(
                     """
                     UPDATE communities
                     SET name = :name, sort_name = :sort_name, description = :description, rules = :rules, kind = :kind, tags = :tags,
@@ -49,12 +49,12 @@ class Communities:
                     version=event.version,
                 )
             case CommunityArchived() | CommunityUnarchived() as moved:
-                await tx.execute(
+                await tx.batch(
                     "UPDATE communities SET archived = :archived, version = :version WHERE community_id = :community_id",
                     community_id=moved.community_id, archived=int(isinstance(moved, CommunityArchived)), version=event.version,
                 )
             case JoinRequested() as requested:
-                await tx.execute(
+                await tx.batch(
                     """
                     INSERT INTO join_requests (community_id, person_id, request_time, position)
                     VALUES (:community_id, :person_id, :request_time, :position)
@@ -66,7 +66,7 @@ class Communities:
                 await self._forget_request(gone.community_id, gone.person_id, tx)
             case MemberJoined() as joined:
                 await self._forget_request(joined.community_id, joined.person_id, tx)
-                await tx.execute(
+                await tx.batch(
                     """
                     INSERT INTO members (community_id, person_id, role, join_time, position)
                     VALUES (:community_id, :person_id, :role, :join_time, :position)
@@ -78,13 +78,13 @@ class Communities:
             case MemberRoleChanged() as changed:
                 if changed.role != events_pb2.MEMBER_ROLE_OWNER:
                     await self._guard_owner(changed.community_id, changed.person_id, tx)
-                await tx.execute(
+                await tx.batch(
                     "UPDATE members SET role = :role WHERE community_id = :community_id AND person_id = :person_id",
                     community_id=changed.community_id, person_id=changed.person_id, role=changed.role,
                 )
             case MemberLeft() | MemberRemoved() as gone:
                 await self._guard_owner(gone.community_id, gone.person_id, tx)
-                await tx.execute(
+                await tx.batch(
                     "DELETE FROM members WHERE community_id = :community_id AND person_id = :person_id",
                     community_id=gone.community_id, person_id=gone.person_id,
                 )
@@ -106,14 +106,14 @@ class Communities:
         except UniqueViolation as taken:
             raise AlreadyExists(f"the handle {created.handle} is taken: choose another name", "name") from taken
         if created.external_id:
-            await tx.execute(
+            await tx.batch(
                 "INSERT INTO imported_communities (external_id, community_id) VALUES (:external_id, :community_id)",
                 external_id=created.external_id, community_id=created.community_id,
             )
 
     @staticmethod
     async def _forget_request(community_id: str, person_id: str, tx: Transaction) -> None:
-        await tx.execute(
+        await tx.batch(
             "DELETE FROM join_requests WHERE community_id = :community_id AND person_id = :person_id",
             community_id=community_id, person_id=person_id,
         )
@@ -130,7 +130,7 @@ class Communities:
 
 
 async def _count(tx: Transaction, community_id: str, change: int) -> None:
-    await tx.execute(
+    await tx.batch(
         """
         INSERT INTO member_counts (community_id, member_count) VALUES (:community_id, :change)
         ON CONFLICT (community_id) DO UPDATE SET member_count = member_counts.member_count + excluded.member_count

@@ -19,24 +19,24 @@ class FollowLists:
         """Add or remove a follow."""
         match event.data:
             case PersonFollowed() as followed:
-                await tx.execute(
+                await tx.batch(
                     "INSERT INTO follows (follower_id, person_id, position) VALUES (:follower_id, :person_id, :position)",
                     follower_id=followed.follower_id, person_id=followed.person_id, position=event.position,
                 )
                 await _count(tx, followed.follower_id, followed.person_id, 1)
             case PersonUnfollowed() as unfollowed:
-                await tx.execute(
+                await tx.batch(
                     "DELETE FROM follows WHERE follower_id = :follower_id AND person_id = :person_id",
                     follower_id=unfollowed.follower_id, person_id=unfollowed.person_id,
                 )
                 await _count(tx, unfollowed.follower_id, unfollowed.person_id, -1)
             case TagFollowed() as tag:
-                await tx.execute(
+                await tx.batch(
                     "INSERT INTO followed_tags (follower_id, tag) VALUES (:follower_id, :tag)", follower_id=tag.follower_id, tag=tag.tag
                 )
                 await _count_tag(tx, tag.tag, 1)
             case TagUnfollowed() as tag:
-                await tx.execute(
+                await tx.batch(
                     "DELETE FROM followed_tags WHERE follower_id = :follower_id AND tag = :tag", follower_id=tag.follower_id, tag=tag.tag
                 )
                 await _count_tag(tx, tag.tag, -1)
@@ -58,7 +58,7 @@ async def _count(tx: Transaction, follower_id: str, person_id: str, change: int)
 
 
 async def _count_tag(tx: Transaction, tag: str, change: int) -> None:
-    await tx.execute(
+    await tx.batch(
         """
         INSERT INTO tag_followers (tag, follower_count) VALUES (:tag, :change)
         ON CONFLICT (tag) DO UPDATE SET follower_count = tag_followers.follower_count + excluded.follower_count

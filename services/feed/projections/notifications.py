@@ -48,11 +48,11 @@ class Notifications:
             case PostEdited() as edited:
                 await self._edit(edited, event.position, tx)
             case PostDeleted() as deleted:
-                await tx.execute("DELETE FROM notifications WHERE post_id = :post_id", post_id=deleted.post_id)
+                await tx.batch("DELETE FROM notifications WHERE post_id = :post_id", post_id=deleted.post_id)
             case ReactionAdded() as added:
                 await self._react(added, event.position, tx)
             case ReactionRemoved() as removed:
-                await tx.execute(
+                await tx.batch(
                     "DELETE FROM notifications WHERE post_id = :post_id AND kind = :kind AND actor_id = :actor_id AND emoji = :emoji",
                     post_id=removed.post_id, kind=api.NOTIFICATION_KIND_REACTION, actor_id=removed.person_id, emoji=removed.emoji,
                 )
@@ -61,12 +61,12 @@ class Notifications:
                 day = str(time // _DAY_MICROS)
                 await _notify(tx, followed.person_id, api.NOTIFICATION_KIND_FOLLOW, day, followed.follower_id, event.position, time)
             case PersonUnfollowed() as unfollowed:
-                await tx.execute(
+                await tx.batch(
                     "DELETE FROM notifications WHERE recipient_id = :recipient_id AND kind = :kind AND actor_id = :actor_id",
                     recipient_id=unfollowed.person_id, kind=api.NOTIFICATION_KIND_FOLLOW, actor_id=unfollowed.follower_id,
                 )
             case NotificationsRead() as read:
-                await tx.execute(
+                await tx.batch(
                     """
                     INSERT INTO read_positions (person_id, read_position) VALUES (:person_id, :position)
                     ON CONFLICT (person_id) DO UPDATE SET read_position = excluded.read_position
@@ -94,7 +94,7 @@ class Notifications:
         time = published.publish_time.ToMicroseconds()
         for person_id, (kind, subject) in kinds.items():
             await _notify(tx, person_id, kind, subject, published.author_id, position, time, post_id=published.post_id)
-        await tx.execute(
+        await tx.batch(
             "INSERT INTO notification_authors (post_id, author_id, told) VALUES (:post_id, :author_id, :told)",
             post_id=published.post_id, author_id=published.author_id, told=" ".join(dict.fromkeys([*kinds, *published.mentioned_ids])),
         )
@@ -112,7 +112,7 @@ class Notifications:
                 tx, person_id, api.NOTIFICATION_KIND_MENTION, edited.post_id, edited.author_id, position,
                 edited.edit_time.ToMicroseconds(), post_id=edited.post_id,
             )
-        await tx.execute(
+        await tx.batch(
             "UPDATE notification_authors SET told = :told WHERE post_id = :post_id", post_id=edited.post_id, told=" ".join([*told, *new])
         )
 
@@ -160,7 +160,7 @@ async def _notify(
 ) -> None:
     if recipient_id == actor_id:
         return
-    await tx.execute(
+    await tx.batch(
         """
         INSERT INTO notifications (recipient_id, position, kind, subject, actor_id, post_id, community_id, emoji, notify_time)
         VALUES (:recipient_id, :position, :kind, :subject, :actor_id, :post_id, :community_id, :emoji, :notify_time)
@@ -173,14 +173,14 @@ async def _notify(
         recipient_id=recipient_id, kept=KEPT,
     )
     if oldest is not None:
-        await tx.execute(
+        await tx.batch(
             "DELETE FROM notifications WHERE recipient_id = :recipient_id AND position <= :position",
             recipient_id=recipient_id, position=oldest["position"],
         )
 
 
 async def _forget_request(tx: Transaction, community_id: str, person_id: str) -> None:
-    await tx.execute(
+    await tx.batch(
         """
         DELETE FROM notifications
         WHERE recipient_id IN (SELECT person_id FROM notification_moderators WHERE community_id = :community_id)
@@ -192,7 +192,7 @@ async def _forget_request(tx: Transaction, community_id: str, person_id: str) ->
 
 async def _moderates(tx: Transaction, community_id: str, person_id: str, role: int) -> None:
     if role in _MODERATING:
-        await tx.execute(
+        await tx.batch(
             """
             INSERT INTO notification_moderators (community_id, person_id) VALUES (:community_id, :person_id)
             ON CONFLICT (community_id, person_id) DO NOTHING
@@ -200,11 +200,11 @@ async def _moderates(tx: Transaction, community_id: str, person_id: str, role: i
             community_id=community_id, person_id=person_id,
         )
     else:
-        await tx.execute(
+        await tx.batch(
             "DELETE FROM notification_moderators WHERE community_id = :community_id AND person_id = :person_id",
             community_id=community_id, person_id=person_id,
         )
-        await tx.execute(
+        await tx.batch(
             "DELETE FROM notifications WHERE recipient_id = :person_id AND kind = :kind AND subject = :community_id",
             community_id=community_id, person_id=person_id, kind=api.NOTIFICATION_KIND_JOIN_REQUEST,
         )

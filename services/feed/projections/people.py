@@ -29,7 +29,7 @@ class People:
                     "person_id": added.person_id, "photo_blob_id": "", "employee": int(identity.ROLE_EMPLOYEE in added.roles),
                     "guest": int(identity.ROLE_GUEST in added.roles), "departed": 0, "erased": 0, **_facts(added.profile),
                 }
-                await tx.execute(
+                await tx.batch(
                     """
                     INSERT INTO people (person_id, display_name, handle, email, employee_number, title, photo_blob_id,
                                         employee, guest, departed, erased, card)
@@ -42,7 +42,7 @@ class People:
                 await _change(tx, changed.person_id, **_facts(changed.profile))
             case identity.ExternalKeyAdded() as known:
                 if known.external_key:
-                    await tx.execute(
+                    await tx.batch(
                         """
                         INSERT INTO external_keys (external_key, bare_key, person_id) VALUES (:external_key, :bare_key, :person_id)
                         ON CONFLICT (external_key) DO UPDATE SET person_id = excluded.person_id
@@ -63,7 +63,7 @@ class People:
                 await _change(
                     tx, erased.person_id, display_name="", handle="", email="", employee_number="", title="", photo_blob_id="", erased=1
                 )
-                await tx.execute("DELETE FROM external_keys WHERE person_id = :person_id", person_id=erased.person_id)
+                await tx.batch("DELETE FROM external_keys WHERE person_id = :person_id", person_id=erased.person_id)
 
 
 def _facts(profile: identity.Profile) -> dict[str, str]:
@@ -100,7 +100,7 @@ async def _change(tx: Transaction, person_id: str, **changes: str | int) -> None
     if found is None:
         return
     row = {key: found[key] for key in found.keys()} | changes  # noqa: SIM118 -- a row iterates over its values
-    await tx.execute(
+    await tx.batch(
         """
         UPDATE people
         SET display_name = :display_name, handle = :handle, email = :email, employee_number = :employee_number, title = :title,
@@ -125,18 +125,18 @@ class Groups:
         """Take the event into the two tables."""
         match event.data:
             case identity.GroupCreated() as created:
-                await tx.execute(
+                await tx.batch(
                     "INSERT INTO directory_groups (group_id, name) VALUES (:group_id, :name)", group_id=created.group_id, name=created.name
                 )
             case identity.GroupChanged() as changed:
-                await tx.execute(
+                await tx.batch(
                     "UPDATE directory_groups SET name = :name WHERE group_id = :group_id", group_id=changed.group_id, name=changed.name
                 )
             case identity.GroupDeleted() as deleted:
-                await tx.execute("DELETE FROM directory_groups WHERE group_id = :group_id", group_id=deleted.group_id)
-                await tx.execute("DELETE FROM group_members WHERE group_id = :group_id", group_id=deleted.group_id)
+                await tx.batch("DELETE FROM directory_groups WHERE group_id = :group_id", group_id=deleted.group_id)
+                await tx.batch("DELETE FROM group_members WHERE group_id = :group_id", group_id=deleted.group_id)
             case identity.GroupMemberAdded() as added:
-                await tx.execute(
+                await tx.batch(
                     """
                     INSERT INTO group_members (group_id, person_id) VALUES (:group_id, :person_id)
                     ON CONFLICT (group_id, person_id) DO NOTHING
@@ -144,9 +144,9 @@ class Groups:
                     group_id=added.group_id, person_id=added.person_id,
                 )
             case identity.GroupMemberRemoved() as removed:
-                await tx.execute(
+                await tx.batch(
                     "DELETE FROM group_members WHERE group_id = :group_id AND person_id = :person_id",
                     group_id=removed.group_id, person_id=removed.person_id,
                 )
             case identity.PersonErased() as erased:
-                await tx.execute("DELETE FROM group_members WHERE person_id = :person_id", person_id=erased.person_id)
+                await tx.batch("DELETE FROM group_members WHERE person_id = :person_id", person_id=erased.person_id)

@@ -45,7 +45,7 @@ class Posts:
             case ReactionRemoved() as removed:
                 await _redraw(tx, removed.post_id, lambda card: _react(card, removed.emoji, -1))
             case PostReadConfirmed() as confirmed:
-                await tx.execute(
+                await tx.batch(
                     "UPDATE posts SET confirmation_count = confirmation_count + 1 WHERE post_id = :post_id", post_id=confirmed.post_id
                 )
             case AuthorErased() as erased:
@@ -61,7 +61,7 @@ class Posts:
             mentions=[Mention(person_id=person_id) for person_id in published.mentioned_ids],
             tags=published.tags, attachments=published.attachments, publish_time=published.publish_time, erased=event.erased,
         )
-        await tx.execute(
+        await tx.batch(
             """
             INSERT INTO posts (post_id, author_id, thread_id, parent_id, scope, scope_id, card, hidden, pictures, reply_count,
                                confirmation_count, version, position)
@@ -93,7 +93,7 @@ class Posts:
                 [{"thread_id": thread_id, "person_id": person_id} for person_id in named],
             )
         if scope == "community":
-            await tx.execute(
+            await tx.batch(
                 """
                 INSERT INTO community_activity (community_id, post_count, last_post_time) VALUES (:community_id, 1, :time)
                 ON CONFLICT (community_id) DO UPDATE
@@ -120,12 +120,12 @@ class Posts:
         card.tags.extend(edited.tags)
         card.attachments.extend(edited.attachments)
         card.edit_time.CopyFrom(edited.edit_time)
-        await tx.execute(
+        await tx.batch(
             "UPDATE posts SET card = :card, pictures = :pictures, version = :version WHERE post_id = :post_id",
             post_id=edited.post_id, card=card.SerializeToString(), pictures=_pictures(edited.attachments), version=event.version,
         )
         await _revise(tx, edited.post_id, event.version, card)
-        await tx.execute("DELETE FROM post_tags WHERE post_id = :post_id", post_id=edited.post_id)
+        await tx.batch("DELETE FROM post_tags WHERE post_id = :post_id", post_id=edited.post_id)
         if edited.tags:
             await tx.execute_many(
                 "INSERT INTO post_tags (tag, post_id) VALUES (:tag, :post_id)",
@@ -144,16 +144,16 @@ class Posts:
             post_id=full.post_id, audience=full.audience, parent_id=full.parent_id, root_id=full.root_id,
             publish_time=full.publish_time, deleted=True, erased=full.erased,
         )
-        await tx.execute(
+        await tx.batch(
             "UPDATE posts SET card = :card, hidden = 1, pictures = 0, version = :version WHERE post_id = :post_id",
             post_id=deleted.post_id, card=tombstone.SerializeToString(), version=event.version,
         )
-        await tx.execute("DELETE FROM post_tags WHERE post_id = :post_id", post_id=deleted.post_id)
-        await tx.execute("DELETE FROM revisions WHERE post_id = :post_id", post_id=deleted.post_id)
+        await tx.batch("DELETE FROM post_tags WHERE post_id = :post_id", post_id=deleted.post_id)
+        await tx.batch("DELETE FROM revisions WHERE post_id = :post_id", post_id=deleted.post_id)
         if row["parent_id"]:
             await _count_reply(tx, row["thread_id"], row["parent_id"], -1)
         if row["scope"] == "community":
-            await tx.execute(
+            await tx.batch(
                 "UPDATE community_activity SET post_count = post_count - 1 WHERE community_id = :community_id", community_id=row["scope_id"]
             )
 
@@ -179,7 +179,7 @@ def _pictures(attachments: Iterable[Attachment]) -> int:
 
 async def _count_reply(tx: Transaction, root_id: str, parent_id: str, change: int) -> None:
     """The first post counts the whole thread, the others their direct answers."""
-    await tx.execute(
+    await tx.batch(
         "UPDATE posts SET reply_count = reply_count + :change WHERE post_id = :root_id OR post_id = :parent_id",
         root_id=root_id, parent_id=parent_id, change=change,
     )
@@ -187,7 +187,7 @@ async def _count_reply(tx: Transaction, root_id: str, parent_id: str, change: in
 
 async def _revise(tx: Transaction, post_id: str, number: int, card: Post) -> None:
     time = card.edit_time if card.HasField("edit_time") else card.publish_time
-    await tx.execute(
+    await tx.batch(
         """
         INSERT INTO revisions (post_id, number, body, attachments, revise_time)
         VALUES (:post_id, :number, :body, :attachments, :revise_time)
@@ -205,7 +205,7 @@ async def _redraw(tx: Transaction, post_id: str, change: Callable[[Post], None])
     if card.deleted:
         return
     change(card)
-    await tx.execute("UPDATE posts SET card = :card WHERE post_id = :post_id", post_id=post_id, card=card.SerializeToString())
+    await tx.batch("UPDATE posts SET card = :card WHERE post_id = :post_id", post_id=post_id, card=card.SerializeToString())
 
 
 def _react(card: Post, emoji: str, change: int) -> None:

@@ -19,7 +19,7 @@ class Responses:
         """Take the event into the row of its person and post."""
         match event.data:
             case ReactionAdded() as added:
-                await tx.execute(
+                await tx.batch(
                     """
                     INSERT INTO reactions (post_id, position, emoji, person_id, react_time)
                     VALUES (:post_id, :position, :emoji, :person_id, :react_time)
@@ -29,32 +29,32 @@ class Responses:
                 )
                 await _set_emoji(tx, added.person_id, added.post_id)
             case ReactionRemoved() as removed:
-                await tx.execute(
+                await tx.batch(
                     "DELETE FROM reactions WHERE post_id = :post_id AND person_id = :person_id AND emoji = :emoji",
                     post_id=removed.post_id, person_id=removed.person_id, emoji=removed.emoji,
                 )
                 await _set_emoji(tx, removed.person_id, removed.post_id)
             case PostSaved() as saved:
                 await _ensure(tx, saved.person_id, saved.post_id)
-                await tx.execute(
+                await tx.batch(
                     "UPDATE responses SET save_position = :position WHERE person_id = :person_id AND post_id = :post_id",
                     person_id=saved.person_id, post_id=saved.post_id, position=event.position,
                 )
             case PostUnsaved() as unsaved:
-                await tx.execute(
+                await tx.batch(
                     "UPDATE responses SET save_position = 0 WHERE person_id = :person_id AND post_id = :post_id",
                     person_id=unsaved.person_id, post_id=unsaved.post_id,
                 )
             case PostReadConfirmed() as confirmed:
                 await _ensure(tx, confirmed.person_id, confirmed.post_id)
-                await tx.execute(
+                await tx.batch(
                     "UPDATE responses SET confirmed = 1 WHERE person_id = :person_id AND post_id = :post_id",
                     person_id=confirmed.person_id, post_id=confirmed.post_id,
                 )
 
 
 async def _ensure(tx: Transaction, person_id: str, post_id: str) -> None:
-    await tx.execute(
+    await tx.batch(
         """
         INSERT INTO responses (person_id, post_id, emoji, save_position, confirmed) VALUES (:person_id, :post_id, '', 0, 0)
         ON CONFLICT (person_id, post_id) DO NOTHING
@@ -68,7 +68,7 @@ async def _set_emoji(tx: Transaction, person_id: str, post_id: str) -> None:
         "SELECT emoji FROM reactions WHERE post_id = :post_id AND person_id = :person_id ORDER BY position",
         post_id=post_id, person_id=person_id,
     )
-    await tx.execute(
+    await tx.batch(
         """
         INSERT INTO responses (person_id, post_id, emoji, save_position, confirmed) VALUES (:person_id, :post_id, :emoji, 0, 0)
         ON CONFLICT (person_id, post_id) DO UPDATE SET emoji = excluded.emoji

@@ -24,13 +24,13 @@ class Standings:
         """Take the event into the row of its person."""
         match event.data:
             case identity.PersonAdded() as added:
-                await tx.execute(
+                await tx.batch(
                     "INSERT INTO standings (person_id, department, announces) VALUES (:person_id, :department, :announces)",
                     person_id=added.person_id, department=_department(added.profile),
                     announces=sum({_ANNOUNCING.get(role, 0) for role in added.roles}),
                 )
             case identity.PersonProfileChanged() as changed:
-                await tx.execute(
+                await tx.batch(
                     "UPDATE standings SET department = :department WHERE person_id = :person_id",
                     person_id=changed.person_id, department=_department(changed.profile),
                 )
@@ -39,7 +39,7 @@ class Standings:
             case identity.RoleRevoked() as revoked:
                 await _set(tx, revoked.person_id, _ANNOUNCING.get(revoked.role, 0), False)
             case identity.PersonErased() as erased:
-                await tx.execute("UPDATE standings SET department = '' WHERE person_id = :person_id", person_id=erased.person_id)
+                await tx.batch("UPDATE standings SET department = '' WHERE person_id = :person_id", person_id=erased.person_id)
 
 
 def _department(profile: identity.Profile) -> str:
@@ -53,6 +53,6 @@ async def _set(tx: Transaction, person_id: str, bit: int, held: bool) -> None:
     row = await tx.fetch_one("SELECT announces FROM standings WHERE person_id = :person_id", person_id=person_id)
     if row is not None:
         announces = row["announces"] | bit if held else row["announces"] & ~bit
-        await tx.execute(
+        await tx.batch(
             "UPDATE standings SET announces = :announces WHERE person_id = :person_id", person_id=person_id, announces=announces
         )

@@ -87,7 +87,7 @@ class Timelines:
             named = [person_id for person_id in dict.fromkeys(published.audience.people.person_ids) if person_id != published.author_id]
             sources += (f"named:{person_id}" for person_id in named)
         post_id = published.post_id
-        await tx.execute(
+        await tx.batch(
             "INSERT INTO listed_posts (post_id, sources) VALUES (:post_id, :sources)", post_id=post_id, sources=" ".join(sources)
         )
         await tx.execute_many(
@@ -138,8 +138,8 @@ class Timelines:
 
     @staticmethod
     async def _raise_floor(reader_id: str, floor: str, tx: Transaction) -> None:
-        await tx.execute("DELETE FROM home_entries WHERE reader_id = :reader_id AND post_id < :floor", reader_id=reader_id, floor=floor)
-        await tx.execute(
+        await tx.batch("DELETE FROM home_entries WHERE reader_id = :reader_id AND post_id < :floor", reader_id=reader_id, floor=floor)
+        await tx.batch(
             """
             INSERT INTO home_floors (reader_id, floor) VALUES (:reader_id, :floor)
             ON CONFLICT (reader_id) DO UPDATE
@@ -163,7 +163,7 @@ class Timelines:
             "INSERT INTO source_entries (source, post_id) VALUES (:source, :post_id)",
             [{"source": source, "post_id": edited.post_id} for source in new],
         )
-        await tx.execute(
+        await tx.batch(
             "UPDATE listed_posts SET sources = :sources WHERE post_id = :post_id", post_id=edited.post_id, sources=" ".join(after)
         )
         for source in new:
@@ -175,7 +175,7 @@ class Timelines:
             return
         sources: list[str] = row["sources"].split(" ")
         await self._unlist(deleted.post_id, sources, tx)
-        await tx.execute("DELETE FROM listed_posts WHERE post_id = :post_id", post_id=deleted.post_id)
+        await tx.batch("DELETE FROM listed_posts WHERE post_id = :post_id", post_id=deleted.post_id)
         readers = [deleted.author_id, *(source.removeprefix("named:") for source in sources if source.startswith("named:"))]
         await tx.execute_many(
             "DELETE FROM home_entries WHERE reader_id = :reader_id AND post_id = :post_id",
@@ -184,9 +184,9 @@ class Timelines:
 
     async def _unlist(self, post_id: str, sources: Iterable[str], tx: Transaction) -> None:
         for source in sources:
-            await tx.execute("DELETE FROM source_entries WHERE source = :source AND post_id = :post_id", source=source, post_id=post_id)
+            await tx.batch("DELETE FROM source_entries WHERE source = :source AND post_id = :post_id", source=source, post_id=post_id)
             if await self._narrow(source, tx):
-                await tx.execute(
+                await tx.batch(
                     """
                     DELETE FROM home_entries
                     WHERE reader_id IN (SELECT reader_id FROM subscriptions WHERE source = :source)
@@ -196,7 +196,7 @@ class Timelines:
                 )
 
     async def _subscribe(self, reader_id: str, source: str, tx: Transaction) -> None:
-        await tx.execute(
+        await tx.batch(
             """
             INSERT INTO sources (source, subscriber_count, broad) VALUES (:source, 1, 0)
             ON CONFLICT (source) DO UPDATE SET subscriber_count = sources.subscriber_count + 1
@@ -205,7 +205,7 @@ class Timelines:
         )
         state = await tx.fetch_one("SELECT subscriber_count, broad FROM sources WHERE source = :source", source=source)
         assert state is not None
-        await tx.execute(
+        await tx.batch(
             "INSERT INTO subscriptions (source, reader_id, broad) VALUES (:source, :reader_id, :broad)",
             source=source, reader_id=reader_id, broad=state["broad"],
         )
@@ -218,15 +218,15 @@ class Timelines:
 
     async def _broaden(self, source: str, tx: Transaction) -> None:
         """From now on the source is merged at read; it stays so, lest it swing to and fro at the limit."""
-        await tx.execute(
+        await tx.batch(
             """
             DELETE FROM home_entries
             WHERE reader_id IN (SELECT reader_id FROM subscriptions WHERE source = :source) AND source = :source
             """,
             source=source,
         )
-        await tx.execute("UPDATE sources SET broad = 1 WHERE source = :source", source=source)
-        await tx.execute("UPDATE subscriptions SET broad = 1 WHERE source = :source", source=source)
+        await tx.batch("UPDATE sources SET broad = 1 WHERE source = :source", source=source)
+        await tx.batch("UPDATE subscriptions SET broad = 1 WHERE source = :source", source=source)
 
     async def _back_fill(self, reader_id: str, source: str, tx: Transaction) -> None:
         """Give the reader the newest of the source at once; what is older than that comes from the merge."""
@@ -248,6 +248,6 @@ class Timelines:
 
     @staticmethod
     async def _unsubscribe(reader_id: str, source: str, tx: Transaction) -> None:
-        await tx.execute("DELETE FROM subscriptions WHERE source = :source AND reader_id = :reader_id", source=source, reader_id=reader_id)
-        await tx.execute("UPDATE sources SET subscriber_count = subscriber_count - 1 WHERE source = :source", source=source)
-        await tx.execute("DELETE FROM home_entries WHERE reader_id = :reader_id AND source = :source", source=source, reader_id=reader_id)
+        await tx.batch("DELETE FROM subscriptions WHERE source = :source AND reader_id = :reader_id", source=source, reader_id=reader_id)
+        await tx.batch("UPDATE sources SET subscriber_count = subscriber_count - 1 WHERE source = :source", source=source)
+        await tx.batch("DELETE FROM home_entries WHERE reader_id = :reader_id AND source = :source", source=source, reader_id=reader_id)
