@@ -14,7 +14,7 @@ import yaml
 from libs.telemetry import metrics
 from tests.cluster.engines import downloads
 from tests.cluster.engines.processes import EngineError
-from tests.deploy.chart import HELM
+from tests.deploy.chart import TOOLS
 
 ROOT = Path(__file__).resolve().parents[2]
 RULES = ROOT / "deploy/helm/watercooler/rules"
@@ -77,9 +77,11 @@ def unknown(expression: str) -> set[str]:
 
 @pytest.fixture(scope="session")
 def promtool() -> Path:
-    """promtool: the installed one or Debian's; it is fetched by `make helm-check` only."""
+    """promtool: the one that `make helm-check` builds, the installed one, or Debian's where the tests of the cluster have it already."""
+    if (TOOLS / "promtool").exists():
+        return TOOLS / "promtool"
     cached = downloads.CACHE / "prometheus" / "usr" / "bin" / "promtool"
-    if not (HELM.exists() or cached.exists() or shutil.which("promtool")):
+    if not (cached.exists() or shutil.which("promtool")):
         pytest.skip("promtool is not here: run `make helm-check`")
     try:
         return downloads.prometheus() / "promtool"
