@@ -21,31 +21,37 @@ find_go() {
     echo "$TOOLS/go/bin/go"
 }
 
-# build PACKAGE MODULE VERSION LDFLAGS [REPLACEMENT]: each in a module of its own, so that one tool's libraries do not change another's.
+# build NAME REPLACEMENT PACKAGE@VERSION...: the tools of one module, whose libraries are chosen together.
 build() {
-    name=$(basename "$1")
-    wanted="$*"
-    if [ -x "$TOOLS/bin/$name" ] && [ "$(cat "$TOOLS/$name.built" 2>/dev/null)" = "$wanted" ]; then return; fi
-    say "Building $name $3"
-    rm -rf "$TOOLS/module" && mkdir -p "$TOOLS/module"
-    printf 'module watercooler.invalid/tools\n\ngo 1.26.0\n' > "$TOOLS/module/go.mod"
+    group=$1 replacement=$2
+    shift 2
+    wanted="$replacement $*"
+    if [ "$(cat "$TOOLS/$group.built" 2>/dev/null)" = "$wanted" ]; then return; fi
+    say "Building $*"
+    rm -rf "$TOOLS/$group.module" && mkdir -p "$TOOLS/$group.module"
+    printf 'module watercooler.invalid/%s\n\ngo 1.26.0\n' "$group" > "$TOOLS/$group.module/go.mod"
     (
-        cd "$TOOLS/module"
-        if [ -n "${5:-}" ]; then "$go" mod edit -replace="$5"; fi
-        "$go" get "$2@$3" && "$go" get -tool "$1@$3" && CGO_ENABLED=0 "$go" build -trimpath -ldflags "-s -w $4" -o "$TOOLS/bin/$name.new" "$1"
-    ) > "$TOOLS/$name.log" 2>&1 || { tail -n 20 "$TOOLS/$name.log" >&2; say "Could not build $name; the whole story is in .tools/$name.log"; exit 1; }
-    mv "$TOOLS/bin/$name.new" "$TOOLS/bin/$name"
-    printf '%s' "$wanted" > "$TOOLS/$name.built"
-    rm -rf "$TOOLS/module"
+        cd "$TOOLS/$group.module"
+        if [ -n "$replacement" ]; then "$go" mod edit -replace="$replacement" || exit 1; fi
+        "$go" get -tool "$@" || exit 1
+        for each in "$@"; do
+            package=${each%@*}
+            version="-X helm.sh/helm/v4/internal/version.version=${each#*@}"
+            name=$(basename "$package")
+            CGO_ENABLED=0 "$go" build -trimpath -ldflags "-s -w $version" -o "$TOOLS/bin/$name.new" "$package" || exit 1
+            mv "$TOOLS/bin/$name.new" "$TOOLS/bin/$name" || exit 1
+        done
+    ) > "$TOOLS/$group.log" 2>&1 || { tail -n 20 "$TOOLS/$group.log" >&2; say "Could not build them; the whole story is in .tools/$group.log"; exit 1; }
+    printf '%s' "$wanted" > "$TOOLS/$group.built"
+    rm -rf "$TOOLS/$group.module"
 }
 
 go=$(find_go)
-build helm.sh/helm/v4/cmd/helm helm.sh/helm/v4 v4.3.1 "-X helm.sh/helm/v4/internal/version.version=v4.3.1"
-build github.com/yannh/kubeconform/cmd/kubeconform github.com/yannh/kubeconform v0.8.0 ""
-# helm-unittest needs its own fork of a library.
-build github.com/helm-unittest/helm-unittest/cmd/helm-unittest github.com/helm-unittest/helm-unittest v1.1.2 "" \
-    github.com/vmware-labs/yaml-jsonpath=github.com/helm-unittest/yaml-jsonpath@v0.4.0
-build github.com/zegl/kube-score/cmd/kube-score github.com/zegl/kube-score v1.20.0 ""
+# helm-unittest needs its own fork of a library; kube-score needs older libraries than the others.
+build helm github.com/vmware-labs/yaml-jsonpath=github.com/helm-unittest/yaml-jsonpath@v0.4.0 \
+    helm.sh/helm/v4/cmd/helm@v4.3.1 github.com/yannh/kubeconform/cmd/kubeconform@v0.8.0 \
+    github.com/helm-unittest/helm-unittest/cmd/helm-unittest@v1.1.2
+build kube-score "" github.com/zegl/kube-score/cmd/kube-score@v1.20.0
 
 # promtool is a part of Debian's package prometheus: used where it is installed, else unpacked without installing.
 if ! command -v promtool >/dev/null 2>&1 && [ ! -x "$TOOLS/bin/promtool" ]; then

@@ -2,6 +2,7 @@
 
 They come from the package kubernetes-validate, so nothing is fetched; a version that it does not carry ends with 1.
 """
+
 from __future__ import annotations
 
 import json
@@ -17,7 +18,10 @@ def main(target: Path, versions: list[str]) -> int:
     for version in versions:
         found = source / f"v{version}-local-strict"
         if not found.is_dir():
-            print(f"kubernetes-validate carries no schemas of Kubernetes {version}: {sorted(p.name for p in source.iterdir())}", file=sys.stderr)
+            print(
+                f"kubernetes-validate carries no schemas of Kubernetes {version}: {sorted(p.name for p in source.iterdir())}",
+                file=sys.stderr,
+            )
             return 1
         folder = target / f"v{version}-strict"
         folder.mkdir(parents=True, exist_ok=True)
