@@ -282,7 +282,9 @@ RPC_CLIENT_DURATION: Final = _histograms(
     method=OPEN,
     code=OPEN,
 )
-RPC_CLIENT_RETRIES: Final = _counters("rpc_client_retries_total", "Further tries of calls that found no service.", service=OPEN, method=OPEN)
+RPC_CLIENT_RETRIES: Final = _counters(
+    "rpc_client_retries_total", "Further tries of calls that found no service.", service=OPEN, method=OPEN
+)
 CERTIFICATE_EXPIRY: Final = _gauges(
     "watercooler_certificate_expiry_seconds",
     "Time until the first certificate of a file ends: own is what this process shows, authority what it checks others by.",

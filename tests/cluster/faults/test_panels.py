@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import urllib.request
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -65,6 +67,15 @@ class Company:
         for words in ("canteen", "zzyzx"):
             self.call("GET", f"/find?query={words}", token=ann)
         self.call("POST", "/find/clicks", {"id": news["id"], "rank": 1}, token=ann)
+
+
+def test_the_gateway_describes_the_topics_that_are_there(stage: Stage) -> None:
+    cluster = stage.cluster
+    with urllib.request.urlopen(f"{cluster.address}/api/asyncapi.json", timeout=30) as answer:
+        channels = json.load(answer)["channels"]
+    described = {channel["address"] for name, channel in channels.items() if name.endswith("-topic")}
+    assert described == {f"{cluster.prefix}watercooler.{service}.v1.events" for service in ("identity", "feed")}
+    assert described <= {line["topic"] for line in cluster.say("topics") if "partitions" in line}
 
 
 def test_every_panel_has_something_to_show(
