@@ -130,7 +130,8 @@ class EventLogApi(EventLogServicer):
 class RemoteLog:
     """The log of a service in another process, read from that service itself.
 
-    A fault that passes (the service is away, slow, or full) is raised as UNAVAILABLE, which subscriptions wait out.
+    Whoever reads long stretches is read ahead for: while one part is being taken, the next is on its way. A fault that passes (the
+    service is away, slow, or full) is raised as UNAVAILABLE, which subscriptions wait out.
     """
 
     def __init__(self, name: str, channel: Any, token: Callable[[], str]) -> None:
@@ -138,9 +139,28 @@ class RemoteLog:
         self.name = name
         self._stub: Any = EventLogStub(channel)
         self._token = token
+        self._held: Sequence[Recorded] = ()
+        self._coming: tuple[int, asyncio.Task[Sequence[Recorded]]] | None = None
 
     async def tail(self, after: int, limit: int) -> Sequence[Recorded]:
         """The next events past a position; fewer than there are where they are large, and never none before the end."""
+        if limit < BATCH:
+            return await self._read(after, limit)
+        held = self._held
+        if not held or held[0].position != after + 1:
+            coming, self._coming = self._coming, None
+            if coming is not None and coming[0] == after:
+                held = await coming[1]
+            else:
+                held = await self._read(after, BATCH_MAX)
+            if len(held) > limit:  # much to catch up with
+                reading = asyncio.create_task(self._read(held[-1].position, BATCH_MAX))
+                reading.add_done_callback(_observe)
+                self._coming = held[-1].position, reading
+        self._held = held[limit:]
+        return held[:limit]
+
+    async def _read(self, after: int, limit: int) -> Sequence[Recorded]:
         request = ReadBatchRequest(after_position=after, limit=limit)
         try:
             with auth.acting(self._token()):
@@ -163,3 +183,9 @@ class RemoteLog:
             return error
         reason = f"the log of {self.name} cannot be read just now: {error.details() or error.code().name}"
         return errors.rpc_error(errors.Problem(grpc.StatusCode.UNAVAILABLE, reason, retry_seconds=errors.read(error).retry_seconds))
+
+
+def _observe(reading: asyncio.Task[Sequence[Recorded]]) -> None:
+    """What nobody waits for any more may fail unheard: the same part is read again when it is asked for."""
+    if not reading.cancelled():
+        reading.exception()

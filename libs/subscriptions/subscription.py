@@ -12,7 +12,7 @@ from libs.telemetry import logs, metrics
 
 from .model import Consumer
 
-BATCH = 200
+BATCH = 500
 RETRIES = 5
 UNSAVED_POSITIONS = 1_000
 FIRST_PAUSE_SECONDS = 0.05
