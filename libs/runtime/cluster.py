@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 ROLES = ("api", "worker", "relay")
 RELAY = "relay"
+STARTING = "start"
 
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 5.0
@@ -91,7 +92,7 @@ class Process:
         self.holder = f"{socket.gethostname()}-{os.getpid()}-{new_id()}"
         self.engines = Engines(settings)
         self.crew = Crew()
-        self.waits: dict[str, str] = {"start": "it has only just begun"}
+        self.waits: dict[str, str] = {STARTING: "the process has not begun with all its roles yet"}
         self.leaderships: list[Leadership] = []
         self.database: PostgresDatabase
         self.store: EventStore
@@ -159,7 +160,6 @@ class Process:
         self.crew.go("engines", self._watch_engines)
         if set(self.roles) - {RELAY}:
             self.tokens = Tokens(self.engines.keys(make=False))
-        self.waits.pop("start", None)
         self.database = await self._until("PostgreSQL", lambda: self.engines.postgres(service.name))
         await self._until("schema", self._schema)
         self.store = EventStore(service.name, self.database, service.projections)
@@ -176,6 +176,7 @@ class Process:
             self._lead(RELAY, Relaying(self))
         if "api" in self.roles:
             await self._serve_calls()
+        del self.waits[STARTING]
 
     async def stop(self) -> None:
         """Say that we are not ready, answer what was asked, finish what was begun, and release everything, within 20 seconds."""

@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from libs.eventstore.model import Rejected
+from libs.rpc.auth import make_key
 from libs.runtime import cluster_commands
 from libs.runtime.cli import build
 from libs.runtime.cluster import Crew, HttpServer, Process
@@ -172,6 +173,30 @@ async def test_status_says_what_is_waited_for_and_what_has_died() -> None:
     finally:
         await server.stop()
         await crew.close(10)
+
+
+async def test_a_process_is_not_ready_before_it_serves_and_says_what_it_waits_for(tmp_path: Path) -> None:
+    make_key(tmp_path / "keys")
+    service = services()[0]
+    settings = replace(
+        CLUSTER, keys=tmp_path / "keys", data=tmp_path, database_url="postgresql://nobody@127.0.0.1:1/x", status_port=0,
+        grpc_host="127.0.0.1",
+    )
+    process = Process(service, settings, ["api"])
+    assert set(process.waits) == {"start"}
+    starting = asyncio.create_task(process.start())
+    try:
+        async with asyncio.timeout(60):
+            while "PostgreSQL" not in process.waits:
+                await asyncio.sleep(0.01)
+        assert "127.0.0.1:1" in process.waits["PostgreSQL"]
+        assert "start" in process.waits
+        assert process.crew.dead == {}
+    finally:
+        starting.cancel()
+        await asyncio.wait([starting])
+        await process.stop()
+    assert "stop" in process.waits
 
 
 async def test_an_http_server_ends_what_is_under_way_and_sends_the_rest_elsewhere() -> None:
