@@ -17,6 +17,7 @@ from tests.deploy.chart import CASES, CHART, ROOT, TOOLS, Object, case, identity
 # The lowest and the newest Kubernetes the chart is for (Chart.yaml names the lowest).
 VERSIONS = ("1.34.0", "1.37.0")
 
+TRYOUT = {"tryout", "tryout-without-volumes"}
 # What kube-score would have otherwise, under which values (None: all) it is let through, and why.
 ALLOWED: dict[str, tuple[set[str] | None, str]] = {
     "container-resources": (
@@ -27,7 +28,11 @@ ALLOWED: dict[str, tuple[set[str] | None, str]] = {
     "deployment-has-host-podantiaffinity": (None, "topology spread does it, which also knows zones"),
     "deployment-replicas": ({"everything", "small"}, "KEDA sets the number, or a thousand people can do without search for seconds"),
     "pod-probes": ({"everything"}, "the pod of `helm test` serves nobody, and kube-score takes the metrics' Service for one of its own"),
-    "container-ephemeral-storage-request-and-limit": ({"empty"}, "the values take all resources away"),
+    "pod-probes-identical": (TRYOUT, "that their port takes connections is all that Kafka and the S3 store tell without a client"),
+    "container-ephemeral-storage-request-and-limit": (
+        {"empty", "everything"},
+        "the values take all resources away, or add containers of the user's without any",
+    ),
     "deployment-has-poddisruptionbudget": ({"empty", "nothing-optional"}, "the values take the budgets away"),
     "pod-networkpolicy": ({"nothing-optional"}, "the values take the policies away"),
     "container-security-context-user-group-id": (
