@@ -32,5 +32,6 @@ SERVICE = Service(
     projections=(Posts(), Responses(), FollowLists(), Communities(), Timelines(), Notifications(), Activity()),
     subscribed=(Follows("identity", People()), Follows("identity", Groups()), Follows("identity", Standings())),
     follows=("identity",),
+    needs=("blob_url",),
     assemble=assemble,
 )

@@ -33,4 +33,5 @@ SERVICE = Service(
     assemble=assemble,
     streams={"organization": organization, "person": person, "group": group, "token": token},
     projections=projections.ALL,
+    needs=("blob_url",),
 )

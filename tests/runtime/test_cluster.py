@@ -35,7 +35,7 @@ def command(*words: str, **environment: str) -> Result:
 
 @pytest.mark.parametrize(("name", "missing"), [
     ("feed", ["database_url"]), ("feed", ["kafka_brokers"]), ("feed", ["database_url", "kafka_brokers"]), ("feed", ["keys"]),
-    ("search", ["search_url"]), ("gateway", ["blob_url", "secret_key"]),
+    ("identity", ["blob_url"]), ("search", ["search_url"]), ("gateway", ["blob_url", "secret_key"]),
 ])
 def test_a_process_does_not_start_without_what_it_needs(name: str, missing: list[str]) -> None:
     service = next(each for each in SERVICES if each.name == name)
