@@ -10,7 +10,7 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import DecodeError
 
-from libs.eventstore.codec import UnknownEventType, message_type
+from libs.eventstore.codec import UnknownEventType, message_type, outward
 from libs.eventstore.model import Metadata, Recorded
 
 CONTENT_TYPE = b"application/protobuf"
@@ -53,7 +53,7 @@ def to_json(event: Recorded, service: str) -> dict[str, Any]:
         "streamversion": event.version,
         "actorid": event.meta.actor_id,
         "correlationid": event.meta.correlation_id or event.id,
-        "data": MessageToDict(event.data, preserving_proto_field_name=True),
+        "data": MessageToDict(outward(event.data), preserving_proto_field_name=True),
     }
     if event.meta.causation_id:
         told["causationid"] = event.meta.causation_id
@@ -92,7 +92,7 @@ def to_kafka(event: Recorded, service: str) -> tuple[bytes, bytes, Headers]:
     if meta.traceparent:
         headers.append(("traceparent", meta.traceparent.encode()))
     headers.append(("content-type", CONTENT_TYPE))
-    return event.stream.encode(), event.data.SerializeToString(), headers
+    return event.stream.encode(), outward(event.data).SerializeToString(), headers
 
 
 def from_kafka(key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes | None]], service: str = "") -> Recorded:

@@ -10,7 +10,7 @@ import grpc
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.message import Message
 
-from libs.eventstore.codec import UnknownEventType, decode
+from libs.eventstore.codec import UnknownEventType, decode, outward
 from libs.eventstore.model import InvalidArgument, Metadata, PermissionDenied, Recorded
 from libs.eventstore.store import EventStore
 from libs.rpc import auth, errors
@@ -40,7 +40,7 @@ def to_response(event: Recorded) -> ReadResponse:
     """A recorded event as it travels."""
     told = ReadResponse(
         position=event.position, id=event.id, stream=event.stream, version=event.version, type=event.data.DESCRIPTOR.full_name,
-        data=event.data.SerializeToString(), actor_id=event.meta.actor_id, correlation_id=event.meta.correlation_id,
+        data=outward(event.data).SerializeToString(), actor_id=event.meta.actor_id, correlation_id=event.meta.correlation_id,
         causation_id=event.meta.causation_id, traceparent=event.meta.traceparent, erased=event.erased,
     )
     seconds, micros = divmod(event.record_micros, 1_000_000)

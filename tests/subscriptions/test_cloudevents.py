@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from libs.eventstore.model import Metadata, Recorded
-from libs.subscriptions.cloudevents import Headers, Undecodable, from_kafka, to_kafka
+from libs.subscriptions.cloudevents import Headers, Undecodable, from_kafka, to_json, to_kafka
+from libs.subscriptions.remote import to_response
 from libs.testing.contracts import published
 from watercooler.feed.v1.events_pb2 import PostDeleted, PostPublished
-from watercooler.identity.v1.events_pb2 import PersonAdded, PersonErased, Profile
+from watercooler.identity.v1.events_pb2 import PasswordChanged, PersonAdded, PersonErased, Profile
 
 TEXT = st.text(max_size=40)
 NAME = st.text(min_size=1, max_size=40)
@@ -118,3 +119,12 @@ def test_a_damaged_record_is_refused_or_an_event(data: st.DataObject) -> None:
     except Undecodable:
         return
     assert event.stream == "post-1" and event.position >= 1
+
+
+def test_what_only_the_service_may_know_stays_in_its_log() -> None:
+    changed = PasswordChanged(person_id="ann", password_hash="$argon2id$v=19$secret", rehashed=True)
+    event = EVENT._replace(data=changed)
+    assert from_kafka(*to_kafka(event, "identity"), "identity").data == PasswordChanged(person_id="ann", rehashed=True)
+    assert to_response(event).data == PasswordChanged(person_id="ann", rehashed=True).SerializeToString()
+    assert to_json(event, "identity")["data"] == {"person_id": "ann", "rehashed": True}
+    assert changed.password_hash == "$argon2id$v=19$secret", "the event itself is as it was"

@@ -54,7 +54,7 @@ async def list_events(call: Call, query: EventsQuery) -> Any:
     if "text/event-stream" not in call.request.headers.get("accept", ""):
         found = await log.tail(after, query.page_size)
         return EventList(
-            events=[without_secrets(to_json(each, query.service)) for each in found], next_after=found[-1].position if found else after
+            events=[to_json(each, query.service) for each in found], next_after=found[-1].position if found else after
         )
 
     async def may_go_on() -> bool:
@@ -84,7 +84,7 @@ async def stream(log: Log, service: str, after: int, may_go_on: Callable[[], Awa
         found = await log.tail(after, BATCH)
         for each in found:
             after = each.position
-            yield b"id: %d\ndata: %s\n\n" % (after, msgspec.json.encode(without_secrets(to_json(each, service))))
+            yield b"id: %d\ndata: %s\n\n" % (after, msgspec.json.encode(to_json(each, service)))
         if found:
             spoken = time.monotonic()
         elif time.monotonic() - spoken >= HEARTBEAT_SECONDS:
@@ -92,9 +92,3 @@ async def stream(log: Log, service: str, after: int, may_go_on: Callable[[], Awa
             yield b": still here\n\n"
         if not found:
             await asyncio.sleep(POLL_SECONDS)
-
-
-def without_secrets(event: dict[str, Any]) -> dict[str, Any]:
-    """The event without hashes of passwords and links: nobody outside needs them."""
-    event["data"] = {name: value for name, value in event["data"].items() if not name.endswith("_hash")}
-    return event

@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from watercooler.options.v1 import options_pb2 as watercooler_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$watercooler/identity/v1/events.proto\x12\x17watercooler.identity.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a$watercooler/options/v1/options.proto\"\xe7\x03\n\x07Profile\x12\r\n\x05\x65mail\x18\x01 \x01(\t\x12\x17\n\x0f\x65mployee_number\x18\x02 \x01(\t\x12\x0e\n\x06handle\x18\x03 \x01(\t\x12\x0c\n\x04name\x18\x04 \x01(\t\x12\x16\n\x0epreferred_name\x18\x05 \x01(\t\x12\x10\n\x08pronouns\x18\x06 \x01(\t\x12\r\n\x05title\x18\x07 \x01(\t\x12\x12\n\ndepartment\x18\x08 \x01(\t\x12\x10\n\x08location\x18\t \x01(\t\x12\x11\n\ttime_zone\x18\n \x01(\t\x12\x11\n\tlanguages\x18\x0b \x03(\t\x12\x12\n\nstart_date\x18\x0c \x01(\t\x12\r\n\x05\x61\x62out\x18\r \x01(\t\x12>\n\x07\x63ontact\x18\x0e \x03(\x0b\x32-.watercooler.identity.v1.Profile.ContactEntry\x12I\n\rcustom_fields\x18\x0f \x03(\x0b\x32\x32.watercooler.identity.v1.Profile.CustomFieldsEntry\x1a.\n\x0c\x43ontactEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\x33\n\x11\x43ustomFieldsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"m\n\x13OrganizationCreated\x12\x17\n\x0forganization_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"<\n\x13OrganizationRenamed\x12\x17\n\x0forganization_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\"\xc4\x01\n\x0bPersonAdded\x12\x11\n\tperson_id\x18\x01 \x01(\t\x12\x37\n\x07profile\x18\x02 \x01(\x0b\x32 .watercooler.identity.v1.ProfileB\x04\xa8\xbb\x18\x01\x12,\n\x05roles\x18\x03 \x03(\x0e\x32\x1d.watercooler.identity.v1.Role\x12,\n\x08\x61\x64\x64_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp:\r\xb2\xbb\x18\tperson_id\"\x89\x01\n\x14PersonProfileChanged\x12\x11\n\tperson_id\x18\x01 \x01(\t\x12\x37\n\x07profile\x18\x02 \x01(\x0b\x32 .watercooler.identity.v1.ProfileB\x04\xa8\xbb\x18\x01\x12\x16\n\x0e\x63hanged_fields\x18\x03 \x03(\t:\r\xb2\xbb\x18\tperson_id\"P\n\x10\x45xternalKeyAdded\x12\x11\n\tperson_id\x18\x01 \x01(\t\x12\x1a\n\x0c\x65xternal_key\x18\x02 \x01(\tB\x04\xa8\xbb\x18\x01:\r\xb2\xbb\x18\tperson_id\">\n\x12PersonPhotoChanged\x12\x11\n\tperson_id\x18\x01 \x01(\t\x12\x15\n\rphoto_blob_id\x18\x02 \x01(\t\"8\n\x0fManagerAssigned\x12\x11\n\tperson_id\x18\x01 \x01(\t\x12\x12\n\nmanager_id\x18\x02 \x01(\t\"M\n\x0bRoleGranted\x12\x11\n\tperson_id\x18\x01 \x01(\t\x12+\n\x04role\x18\x02 \x01(\x0e\x32\x1d.watercooler.identity.v1.Role\"M\n\x0bRoleRevoked\x12\x11\n\tperson_id\x18\x01 \x01(\t\x12+\n\x04role\x18\x02 \x01(\x0e\x32\x1d.watercooler.identity.v1.Role\"h\n\rPersonInvited\x12\x11\n\tperson_id\x18\x01 \x01(\t\x12\x13\n\x0bsecret_hash\x18\x02 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\'\n\x12InvitationAccepted\x12\x11\n\tperson_id\x18\x01 \x01(\t\"q\n\x16PasswordResetRequested\x12\x11\n\tperson_id\x18\x01 \x01(\t\x12\x13\n\x0bsecret_hash\x18\x02 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"b\n\x0fPasswordChanged\x12\x11\n\tperson_id\x18\x01 \x01(\t\x12\x1b\n\rpassword_hash\x18\x02 \x01(\tB\x04\xa8\xbb\x18\x01\x12\x10\n\x08rehashed\x18\x03 \x01(\x08:\r\xb2\xbb\x18\tperson_id\"O\n\nPersonLeft\x12\x11\n\tperson_id\x18\x01 \x01(\t\x12.\n\nleave_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"T\n\x0ePersonRejoined\x12\x11\n\tperson_id\x18\x01 \x01(\t\x12/\n\x0brejoin_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"d\n\x0cPersonErased\x12\x11\n\tperson_id\x18\x01 \x01(\t\x12.\n\nerase_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp:\x11\xb2\xbb\x18\tperson_id\xb8\xbb\x18\x01\"y\n\x0cGroupCreated\x12\x10\n\x08group_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\x11\n\tparent_id\x18\x04 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x05 \x01(\t\x12\x13\n\x0b\x65xternal_id\x18\x06 \x01(\t\"d\n\x0cGroupChanged\x12\x10\n\x08group_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\x11\n\tparent_id\x18\x04 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x05 \x01(\t\"E\n\x10GroupMemberAdded\x12\x10\n\x08group_id\x18\x01 \x01(\t\x12\x11\n\tperson_id\x18\x02 \x01(\t\x12\x0c\n\x04role\x18\x03 \x01(\t\"9\n\x12GroupMemberRemoved\x12\x10\n\x08group_id\x18\x01 \x01(\t\x12\x11\n\tperson_id\x18\x02 \x01(\t\" \n\x0cGroupDeleted\x12\x10\n\x08group_id\x18\x01 \x01(\t\"\xe1\x01\n\x11\x41\x63\x63\x65ssTokenIssued\x12\x10\n\x08token_id\x18\x01 \x01(\t\x12\x11\n\tperson_id\x18\x02 \x01(\t\x12\x12\n\x04name\x18\x03 \x01(\tB\x04\xa8\xbb\x18\x01\x12\x0e\n\x06scopes\x18\x04 \x03(\t\x12\x13\n\x0bsecret_hash\x18\x05 \x01(\t\x12.\n\nissue_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp:\r\xb2\xbb\x18\tperson_id\"9\n\x12\x41\x63\x63\x65ssTokenRevoked\x12\x10\n\x08token_id\x18\x01 \x01(\t\x12\x11\n\tperson_id\x18\x02 \x01(\t*\x81\x01\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x11\n\rROLE_EMPLOYEE\x10\x01\x12\x0e\n\nROLE_GUEST\x10\x02\x12\x17\n\x13ROLE_COMMUNICATIONS\x10\x03\x12\x0f\n\x0bROLE_LEADER\x10\x04\x12\x16\n\x12ROLE_ADMINISTRATOR\x10\x05\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$watercooler/identity/v1/events.proto\x12\x17watercooler.identity.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a$watercooler/options/v1/options.proto\"\xe7\x03\n\x07Profile\x12\r\n\x05\x65mail\x18\x01 \x01(\t\x12\x17\n\x0f\x65mployee_number\x18\x02 \x01(\t\x12\x0e\n\x06handle\x18\x03 \x01(\t\x12\x0c\n\x04name\x18\x04 \x01(\t\x12\x16\n\x0epreferred_name\x18\x05 \x01(\t\x12\x10\n\x08pronouns\x18\x06 \x01(\t\x12\r\n\x05title\x18\x07 \x01(\t\x12\x12\n\ndepartment\x18\x08 \x01(\t\x12\x10\n\x08location\x18\t \x01(\t\x12\x11\n\ttime_zone\x18\n \x01(\t\x12\x11\n\tlanguages\x18\x0b \x03(\t\x12\x12\n\nstart_date\x18\x0c \x01(\t\x12\r\n\x05\x61\x62out\x18\r \x01(\t\x12>\n\x07\x63ontact\x18\x0e \x03(\x0b\x32-.watercooler.identity.v1.Profile.ContactEntry\x12I\n\rcustom_fields\x18\x0f \x03(\x0b\x32\x32.watercooler.identity.v1.Profile.CustomFieldsEntry\x1a.\n\x0c\x43ontactEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\x33\n\x11\x43ustomFieldsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"m\n\x13OrganizationCreated\x12\x17\n\x0forganization_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"<\n\x13OrganizationRenamed\x12\x17\n\x0forganization_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\"\xc4\x01\n\x0bPersonAdded\x12\x11\n\tperson_id\x18\x01 \x01(\t\x12\x37\n\x07profile\x18\x02 \x01(\x0b\x32 .watercooler.identity.v1.ProfileB\x04\xa8\xbb\x18\x01\x12,\n\x05roles\x18\x03 \x03(\x0e\x32\x1d.watercooler.identity.v1.Role\x12,\n\x08\x61\x64\x64_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp:\r\xb2\xbb\x18\tperson_id\"\x89\x01\n\x14PersonProfileChanged\x12\x11\n\tperson_id\x18\x01 \x01(\t\x12\x37\n\x07profile\x18\x02 \x01(\x0b\x32 .watercooler.identity.v1.ProfileB\x04\xa8\xbb\x18\x01\x12\x16\n\x0e\x63hanged_fields\x18\x03 \x03(\t:\r\xb2\xbb\x18\tperson_id\"P\n\x10\x45xternalKeyAdded\x12\x11\n\tperson_id\x18\x01 \x01(\t\x12\x1a\n\x0c\x65xternal_key\x18\x02 \x01(\tB\x04\xa8\xbb\x18\x01:\r\xb2\xbb\x18\tperson_id\">\n\x12PersonPhotoChanged\x12\x11\n\tperson_id\x18\x01 \x01(\t\x12\x15\n\rphoto_blob_id\x18\x02 \x01(\t\"8\n\x0fManagerAssigned\x12\x11\n\tperson_id\x18\x01 \x01(\t\x12\x12\n\nmanager_id\x18\x02 \x01(\t\"M\n\x0bRoleGranted\x12\x11\n\tperson_id\x18\x01 \x01(\t\x12+\n\x04role\x18\x02 \x01(\x0e\x32\x1d.watercooler.identity.v1.Role\"M\n\x0bRoleRevoked\x12\x11\n\tperson_id\x18\x01 \x01(\t\x12+\n\x04role\x18\x02 \x01(\x0e\x32\x1d.watercooler.identity.v1.Role\"n\n\rPersonInvited\x12\x11\n\tperson_id\x18\x01 \x01(\t\x12\x19\n\x0bsecret_hash\x18\x02 \x01(\tB\x04\xc0\xbb\x18\x01\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\'\n\x12InvitationAccepted\x12\x11\n\tperson_id\x18\x01 \x01(\t\"w\n\x16PasswordResetRequested\x12\x11\n\tperson_id\x18\x01 \x01(\t\x12\x19\n\x0bsecret_hash\x18\x02 \x01(\tB\x04\xc0\xbb\x18\x01\x12/\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"f\n\x0fPasswordChanged\x12\x11\n\tperson_id\x18\x01 \x01(\t\x12\x1f\n\rpassword_hash\x18\x02 \x01(\tB\x08\xa8\xbb\x18\x01\xc0\xbb\x18\x01\x12\x10\n\x08rehashed\x18\x03 \x01(\x08:\r\xb2\xbb\x18\tperson_id\"O\n\nPersonLeft\x12\x11\n\tperson_id\x18\x01 \x01(\t\x12.\n\nleave_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"T\n\x0ePersonRejoined\x12\x11\n\tperson_id\x18\x01 \x01(\t\x12/\n\x0brejoin_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"d\n\x0cPersonErased\x12\x11\n\tperson_id\x18\x01 \x01(\t\x12.\n\nerase_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp:\x11\xb2\xbb\x18\tperson_id\xb8\xbb\x18\x01\"y\n\x0cGroupCreated\x12\x10\n\x08group_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\x11\n\tparent_id\x18\x04 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x05 \x01(\t\x12\x13\n\x0b\x65xternal_id\x18\x06 \x01(\t\"d\n\x0cGroupChanged\x12\x10\n\x08group_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04kind\x18\x03 \x01(\t\x12\x11\n\tparent_id\x18\x04 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x05 \x01(\t\"E\n\x10GroupMemberAdded\x12\x10\n\x08group_id\x18\x01 \x01(\t\x12\x11\n\tperson_id\x18\x02 \x01(\t\x12\x0c\n\x04role\x18\x03 \x01(\t\"9\n\x12GroupMemberRemoved\x12\x10\n\x08group_id\x18\x01 \x01(\t\x12\x11\n\tperson_id\x18\x02 \x01(\t\" \n\x0cGroupDeleted\x12\x10\n\x08group_id\x18\x01 \x01(\t\"\xe7\x01\n\x11\x41\x63\x63\x65ssTokenIssued\x12\x10\n\x08token_id\x18\x01 \x01(\t\x12\x11\n\tperson_id\x18\x02 \x01(\t\x12\x12\n\x04name\x18\x03 \x01(\tB\x04\xa8\xbb\x18\x01\x12\x0e\n\x06scopes\x18\x04 \x03(\t\x12\x19\n\x0bsecret_hash\x18\x05 \x01(\tB\x04\xc0\xbb\x18\x01\x12.\n\nissue_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp:\r\xb2\xbb\x18\tperson_id\"9\n\x12\x41\x63\x63\x65ssTokenRevoked\x12\x10\n\x08token_id\x18\x01 \x01(\t\x12\x11\n\tperson_id\x18\x02 \x01(\t*\x81\x01\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\x11\n\rROLE_EMPLOYEE\x10\x01\x12\x0e\n\nROLE_GUEST\x10\x02\x12\x17\n\x13ROLE_COMMUNICATIONS\x10\x03\x12\x0f\n\x0bROLE_LEADER\x10\x04\x12\x16\n\x12ROLE_ADMINISTRATOR\x10\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -49,18 +49,24 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EXTERNALKEYADDED'].fields_by_name['external_key']._serialized_options = b'\250\273\030\001'
   _globals['_EXTERNALKEYADDED']._loaded_options = None
   _globals['_EXTERNALKEYADDED']._serialized_options = b'\262\273\030\tperson_id'
+  _globals['_PERSONINVITED'].fields_by_name['secret_hash']._loaded_options = None
+  _globals['_PERSONINVITED'].fields_by_name['secret_hash']._serialized_options = b'\300\273\030\001'
+  _globals['_PASSWORDRESETREQUESTED'].fields_by_name['secret_hash']._loaded_options = None
+  _globals['_PASSWORDRESETREQUESTED'].fields_by_name['secret_hash']._serialized_options = b'\300\273\030\001'
   _globals['_PASSWORDCHANGED'].fields_by_name['password_hash']._loaded_options = None
-  _globals['_PASSWORDCHANGED'].fields_by_name['password_hash']._serialized_options = b'\250\273\030\001'
+  _globals['_PASSWORDCHANGED'].fields_by_name['password_hash']._serialized_options = b'\250\273\030\001\300\273\030\001'
   _globals['_PASSWORDCHANGED']._loaded_options = None
   _globals['_PASSWORDCHANGED']._serialized_options = b'\262\273\030\tperson_id'
   _globals['_PERSONERASED']._loaded_options = None
   _globals['_PERSONERASED']._serialized_options = b'\262\273\030\tperson_id\270\273\030\001'
   _globals['_ACCESSTOKENISSUED'].fields_by_name['name']._loaded_options = None
   _globals['_ACCESSTOKENISSUED'].fields_by_name['name']._serialized_options = b'\250\273\030\001'
+  _globals['_ACCESSTOKENISSUED'].fields_by_name['secret_hash']._loaded_options = None
+  _globals['_ACCESSTOKENISSUED'].fields_by_name['secret_hash']._serialized_options = b'\300\273\030\001'
   _globals['_ACCESSTOKENISSUED']._loaded_options = None
   _globals['_ACCESSTOKENISSUED']._serialized_options = b'\262\273\030\tperson_id'
-  _globals['_ROLE']._serialized_start=2808
-  _globals['_ROLE']._serialized_end=2937
+  _globals['_ROLE']._serialized_start=2830
+  _globals['_ROLE']._serialized_end=2959
   _globals['_PROFILE']._serialized_start=137
   _globals['_PROFILE']._serialized_end=624
   _globals['_PROFILE_CONTACTENTRY']._serialized_start=525
@@ -86,31 +92,31 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ROLEREVOKED']._serialized_start=1421
   _globals['_ROLEREVOKED']._serialized_end=1498
   _globals['_PERSONINVITED']._serialized_start=1500
-  _globals['_PERSONINVITED']._serialized_end=1604
-  _globals['_INVITATIONACCEPTED']._serialized_start=1606
-  _globals['_INVITATIONACCEPTED']._serialized_end=1645
-  _globals['_PASSWORDRESETREQUESTED']._serialized_start=1647
-  _globals['_PASSWORDRESETREQUESTED']._serialized_end=1760
-  _globals['_PASSWORDCHANGED']._serialized_start=1762
-  _globals['_PASSWORDCHANGED']._serialized_end=1860
-  _globals['_PERSONLEFT']._serialized_start=1862
-  _globals['_PERSONLEFT']._serialized_end=1941
-  _globals['_PERSONREJOINED']._serialized_start=1943
-  _globals['_PERSONREJOINED']._serialized_end=2027
-  _globals['_PERSONERASED']._serialized_start=2029
-  _globals['_PERSONERASED']._serialized_end=2129
-  _globals['_GROUPCREATED']._serialized_start=2131
-  _globals['_GROUPCREATED']._serialized_end=2252
-  _globals['_GROUPCHANGED']._serialized_start=2254
-  _globals['_GROUPCHANGED']._serialized_end=2354
-  _globals['_GROUPMEMBERADDED']._serialized_start=2356
-  _globals['_GROUPMEMBERADDED']._serialized_end=2425
-  _globals['_GROUPMEMBERREMOVED']._serialized_start=2427
-  _globals['_GROUPMEMBERREMOVED']._serialized_end=2484
-  _globals['_GROUPDELETED']._serialized_start=2486
-  _globals['_GROUPDELETED']._serialized_end=2518
-  _globals['_ACCESSTOKENISSUED']._serialized_start=2521
-  _globals['_ACCESSTOKENISSUED']._serialized_end=2746
-  _globals['_ACCESSTOKENREVOKED']._serialized_start=2748
-  _globals['_ACCESSTOKENREVOKED']._serialized_end=2805
+  _globals['_PERSONINVITED']._serialized_end=1610
+  _globals['_INVITATIONACCEPTED']._serialized_start=1612
+  _globals['_INVITATIONACCEPTED']._serialized_end=1651
+  _globals['_PASSWORDRESETREQUESTED']._serialized_start=1653
+  _globals['_PASSWORDRESETREQUESTED']._serialized_end=1772
+  _globals['_PASSWORDCHANGED']._serialized_start=1774
+  _globals['_PASSWORDCHANGED']._serialized_end=1876
+  _globals['_PERSONLEFT']._serialized_start=1878
+  _globals['_PERSONLEFT']._serialized_end=1957
+  _globals['_PERSONREJOINED']._serialized_start=1959
+  _globals['_PERSONREJOINED']._serialized_end=2043
+  _globals['_PERSONERASED']._serialized_start=2045
+  _globals['_PERSONERASED']._serialized_end=2145
+  _globals['_GROUPCREATED']._serialized_start=2147
+  _globals['_GROUPCREATED']._serialized_end=2268
+  _globals['_GROUPCHANGED']._serialized_start=2270
+  _globals['_GROUPCHANGED']._serialized_end=2370
+  _globals['_GROUPMEMBERADDED']._serialized_start=2372
+  _globals['_GROUPMEMBERADDED']._serialized_end=2441
+  _globals['_GROUPMEMBERREMOVED']._serialized_start=2443
+  _globals['_GROUPMEMBERREMOVED']._serialized_end=2500
+  _globals['_GROUPDELETED']._serialized_start=2502
+  _globals['_GROUPDELETED']._serialized_end=2534
+  _globals['_ACCESSTOKENISSUED']._serialized_start=2537
+  _globals['_ACCESSTOKENISSUED']._serialized_end=2768
+  _globals['_ACCESSTOKENREVOKED']._serialized_start=2770
+  _globals['_ACCESSTOKENREVOKED']._serialized_end=2827
 # @@protoc_insertion_point(module_scope)

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$watercooler/options/v1/options.proto\x12\x16watercooler.options.v1\x1a google/protobuf/descriptor.proto:1\n\x08personal\x12\x1d.google.protobuf.FieldOptions\x18\xb5\x87\x03 \x01(\x08:2\n\x07subject\x12\x1f.google.protobuf.MessageOptions\x18\xb6\x87\x03 \x01(\t:1\n\x06\x65rases\x12\x1f.google.protobuf.MessageOptions\x18\xb7\x87\x03 \x01(\x08\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$watercooler/options/v1/options.proto\x12\x16watercooler.options.v1\x1a google/protobuf/descriptor.proto:1\n\x08personal\x12\x1d.google.protobuf.FieldOptions\x18\xb5\x87\x03 \x01(\x08:/\n\x06secret\x12\x1d.google.protobuf.FieldOptions\x18\xb8\x87\x03 \x01(\x08:2\n\x07subject\x12\x1f.google.protobuf.MessageOptions\x18\xb6\x87\x03 \x01(\t:1\n\x06\x65rases\x12\x1f.google.protobuf.MessageOptions\x18\xb7\x87\x03 \x01(\x08\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)

@@ -11,10 +11,13 @@ import builtins as _builtins
 DESCRIPTOR: _descriptor.FileDescriptor
 
 PERSONAL_FIELD_NUMBER: _builtins.int
+SECRET_FIELD_NUMBER: _builtins.int
 SUBJECT_FIELD_NUMBER: _builtins.int
 ERASES_FIELD_NUMBER: _builtins.int
 personal: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.FieldOptions, _builtins.bool]
 """Free text or a personal fact: stored encrypted with the key of the person the message names in `subject`."""
+secret: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.FieldOptions, _builtins.bool]
+"""What only the service itself may know, such as the hash of a password: it stays in its log, and is empty wherever events leave it."""
 subject: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MessageOptions, _builtins.str]
 """The field that holds the id of the person whose personal fields the message carries."""
 erases: _extension_dict._ExtensionFieldDescriptor[_descriptor_pb2.MessageOptions, _builtins.bool]
