@@ -23,7 +23,8 @@ CI = os.environ.get("CI", "").lower() in ("1", "true")
 pytestmark = pytest.mark.skipif(
     not CI and (CHROMIUM_PATH is None or not BUILT), reason="no Chromium is installed, or the web interface is not built: make dev"
 )
-PATIENCE_MS = 8_000
+PATIENCE_MS = 20_000
+expect.set_options(timeout=PATIENCE_MS)
 
 
 @dataclass

@@ -242,6 +242,7 @@ def test_a_script_that_did_get_in_would_not_run(network: Network, context: Brows
     assert page.evaluate("window.__ran") == []
 
 
+@pytest.mark.skipif(os.environ.get("TEST_NETWORK") == "cluster", reason="a cluster keeps what it knows in its engines, not in files")
 def test_every_file_is_its_owners(network: Network) -> None:
     files = [path for path in (network.folder / "var").rglob("*") if path.is_file()]
     assert len(files) > 8

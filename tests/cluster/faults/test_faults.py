@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import signal
+import time
 from pathlib import Path
 
 import asyncpg
@@ -71,13 +73,18 @@ def test_a_service_paused_past_every_time_out_does_no_harm_when_it_goes_on(stage
     writer.check()
 
 
-def test_an_asked_stop_loses_nothing_and_takes_less_than_20_seconds(stage: Stage) -> None:
+def test_all_processes_asked_to_stop_end_in_time_and_lose_nothing(stage: Stage) -> None:
     with Writer(stage.cluster, stage.admin) as writer:
+        began = time.monotonic()
+        for process in stage.cluster.processes.values():
+            process.signal(signal.SIGTERM)
         for name, process in stage.cluster.processes.items():
-            assert process.stop(30) < 20, f"{name} took too long"
+            process.stop(60)
             assert process.exit_status == 0, f"{name} ended with {process.exit_status}: {process.log()}"
-            stage.cluster.start()
-            writer.wait_for_more(2)
+        # Each has 20 s by itself; here all of them share this machine.
+        assert time.monotonic() - began < 40
+        stage.cluster.start()
+        writer.wait_for_more(4)
     writer.check()
 
 
