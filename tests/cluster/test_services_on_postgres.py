@@ -21,7 +21,6 @@ PARTS = {
 }
 LEFT_OUT = [
     "tests/identity/test_sign_in.py::test_hashing_leaves_the_loop_free",
-    "tests/feed/test_imports.py::test_a_thousand_go_in_at_once_and_quickly",
     # One of its cases is enough: each takes thousands of commands.
     "tests/feed/test_timelines.py::test_home_equals_the_naive_model[1-2]",
     "tests/feed/test_timelines.py::test_home_equals_the_naive_model[3-1]",
