@@ -21,7 +21,7 @@ BUF := $(CURDIR)/$(MODULES)/.bin/buf
 export PYTHON
 
 .DEFAULT_GOAL := help
-.PHONY: help run install test test-cluster helm-check lint types contracts check-protos protos assets screenshots lock bench clean dev
+.PHONY: help run install test test-cluster helm-check test-kubernetes lint types contracts check-protos protos assets screenshots lock bench clean dev
 
 help: ## Print this list.
 	@echo "Usage: make TARGET    (run SAMPLE=1, WATERCOOLER_PORT=8000, WATERCOOLER_DATA=var, PYTHON=python3.12, PYTEST_ARGS='-k feed')"
@@ -95,6 +95,11 @@ helm-check: dev ## The Helm chart: lint, its tests, schemas of the oldest and ne
 	@for values in $(CHART)/ci/*-values.yaml; do .tools/bin/helm lint --strict --quiet --values $$values $(CHART) || exit 1; done
 	@.tools/bin/helm-unittest $(CHART)
 	@$(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_ARGS) tests/deploy
+
+test-kubernetes: dev ## The chart and our image on a real Kubernetes that is built and started here (root; half an hour the first time).
+	@PYTHON3=$(CURDIR)/$(BIN)/python scripts/helm-tools.sh
+	@tests/kubernetes/tools.sh
+	@$(BIN)/python -m tests.kubernetes.run
 
 lint: $(TOOLS) ## Style and likely mistakes: ruff for Python, buf for the protos (also against the last release).
 	@echo "ruff"
