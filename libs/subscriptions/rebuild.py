@@ -68,7 +68,7 @@ async def rebuild(
     The history is applied to a scratch database without a lock. Then, in one transaction that holds the log's lock, the events that
     came meanwhile are applied and the tables' contents exchanged, so readers see the old rows until they see the new ones.
     """
-    async with database.scratch(only(schema, projection.tables)) as scratch:
+    async with database.scratch(_needed(schema, projection)) as scratch:
         reached = await fill(projection, log, scratch, await log.head(), progress=progress)
         while (head := await log.head()) - reached > BATCH:
             reached = await fill(projection, log, scratch, head, reached, progress)
@@ -93,7 +93,7 @@ async def compare(
 
     The live tables are read in one snapshot that also says how far they are, so nobody has to stop writing.
     """
-    async with database.snapshot() as live, database.scratch(only(schema, projection.tables)) as scratch:
+    async with database.snapshot() as live, database.scratch(_needed(schema, projection)) as scratch:
         if inline:
             row = await live.fetch_one("SELECT COALESCE(MAX(position), 0) AS head FROM events")
             assert row is not None
@@ -102,6 +102,11 @@ async def compare(
             position = await read_checkpoint(live, projection.name, log.name) or 0
         await fill(projection, log, scratch, position, progress=progress)
         return await _differences(projection, live, scratch, limit)
+
+
+def _needed(schema: str, projection: Projection) -> str:
+    """The tables a projection writes: its own; one that has none changes what others keep, so it may need any."""
+    return only(schema, projection.tables) if projection.tables else schema
 
 
 async def _differences(projection: Projection, live: Transaction, scratch: Database, limit: int) -> list[Difference]:
