@@ -69,8 +69,8 @@ class BlobRangeWrong(Exception):
         self.size = size
 
 
-class BlobStoreFailed(Exception):
-    """The store could not do it: the disk is full, read-only or out of reach. Nothing acknowledged is lost; try again later."""
+class BlobStoreFailed(OSError):
+    """The store could not do it: the disk is full, read-only or out of reach. Nothing acknowledged is lost; trying again later helps."""
 
 
 class BlobStoreRefused(Exception):

@@ -6,12 +6,11 @@ import time
 
 from google.protobuf.message import Message
 
-from libs.blobs.store import BlobStoreFailed
 from libs.eventstore.handle import handle
 from libs.eventstore.model import Metadata, Recorded, micros
 from libs.runtime.service import Context
 from libs.telemetry import logs, metrics
-from watercooler.feed.v1.events_pb2 import PostDeleted, PostEdited, PostPublished
+from watercooler.feed.v1.events_pb2 import AuthorErased, PostDeleted, PostEdited, PostPublished
 from watercooler.identity.v1.events_pb2 import PersonErased
 
 from .commands import EraseAuthor
@@ -21,6 +20,7 @@ from .queries import activity, engagement, files
 GAUGE_SECONDS = 60.0
 # The pause after measuring is at least so many times as long as the measuring took.
 BUSY_SHARE = 20
+SWEPT_AT_ONCE = 500
 
 _log = logs.get_logger(__name__)
 
@@ -39,18 +39,17 @@ class Erasing:
         """Erase the author."""
         erased = event.data
         assert isinstance(erased, PersonErased)
-        async with self._context.database.snapshot() as tx:  # from then on nobody knows which they were
-            shown = await files.files_of(tx, erased.person_id)
+        async with self._context.database.transaction() as tx:  # once the author is erased nobody knows which they were
+            await files.discard(tx, await files.files_of(tx, erased.person_id))
         await handle(
             self._context.events, author, f"author-{erased.person_id}",
             EraseAuthor(person_id=erased.person_id, now=erased.erase_time.ToDatetime(event.time.tzinfo)),
             Metadata("service:feed", event.meta.correlation_id, event.id, event.meta.traceparent),
         )
-        await _discard(self._context, shown)
 
 
 class Clearing:
-    """Deletes the files of deleted posts, as far as nothing else shows them. Doing it twice changes nothing."""
+    """Notes the files of deleted posts for `Sweeping`, which may have to wait: until then their author may be erased."""
 
     name = "feed.clearing"
     handles: tuple[type[Message], ...] = (PostDeleted,)
@@ -60,21 +59,44 @@ class Clearing:
         self._context = context
 
     async def react(self, event: Recorded) -> None:
-        """Delete the files of every version of the post."""
-        deleted = event.data
-        assert isinstance(deleted, PostDeleted)
-        written = [each.data for each in await self._context.events.read(f"post-{deleted.post_id}")]
-        versions = [data for data in written if isinstance(data, PostPublished | PostEdited)]
-        await _discard(self._context, {attachment.blob_id for version in versions for attachment in version.attachments})
+        """Note the files of every version of the post."""
+        await _discard(self._context, event)
 
 
-async def _discard(context: Context, blob_ids: set[str]) -> None:
-    """Delete the files that nothing shows any more; what cannot be deleted is logged by its id, for an operator to do it."""
-    for blob_id in sorted(await files.unused(context.database, blob_ids)) if blob_ids else ():
-        try:
-            await context.blobs.delete(blob_id)
-        except BlobStoreFailed:
-            _log.exception("a file that nothing shows any more is not deleted", blob_id=blob_id)
+class Sweeping:
+    """Deletes the files of deleted posts and erased people, as far as nothing else shows them. Doing it twice changes nothing.
+
+    Where the store is away this waits, and nothing else does: what is to be deleted is noted and stays so until it is gone.
+    """
+
+    name = "feed.sweeping"
+    handles: tuple[type[Message], ...] = (PostDeleted, AuthorErased)
+
+    def __init__(self, context: Context) -> None:
+        """For the running service."""
+        self._context = context
+
+    async def react(self, event: Recorded) -> None:
+        """Delete everything that is noted. Raises BlobStoreFailed where the store cannot do it now."""
+        if isinstance(event.data, PostDeleted):
+            await _discard(self._context, event)
+        database, after = self._context.database, ""
+        while page := await files.discarded(database, after, SWEPT_AT_ONCE):
+            after = page[-1]
+            for blob_id in sorted(await files.unused(database, page)):
+                await self._context.blobs.delete(blob_id)
+                async with database.transaction() as tx:
+                    await files.settle(tx, blob_id)
+
+
+async def _discard(context: Context, event: Recorded) -> None:
+    deleted = event.data
+    assert isinstance(deleted, PostDeleted)
+    written = [each.data for each in await context.events.read(f"post-{deleted.post_id}")]
+    versions = [data for data in written if isinstance(data, PostPublished | PostEdited)]
+    if blob_ids := {attachment.blob_id for version in versions for attachment in version.attachments}:
+        async with context.database.transaction() as tx:
+            await files.discard(tx, blob_ids)
 
 
 async def gauge_engagement(context: Context) -> None:

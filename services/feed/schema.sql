@@ -293,3 +293,8 @@ CREATE TABLE IF NOT EXISTS group_members (
     person_id TEXT NOT NULL,
     PRIMARY KEY (group_id, person_id)
 );
+
+-- Files that are to be deleted as soon as nothing shows them. No read model: a rebuild leaves it as it is.
+CREATE TABLE IF NOT EXISTS discarded_files (
+    blob_id TEXT PRIMARY KEY
+);

@@ -9,14 +9,14 @@ from watercooler.feed.v1.feed_service_pb2_grpc import add_FeedServiceServicer_to
 from .api import FeedApi
 from .deciders import author, community, follow, inbox, membership, post, response
 from .projections import Activity, Communities, FollowLists, Groups, Notifications, People, Posts, Responses, Standings, Timelines
-from .reactors import Clearing, Erasing, gauge_engagement
+from .reactors import Clearing, Erasing, Sweeping, gauge_engagement
 
 
 def assemble(context: Context) -> Assembly:
     """The running parts."""
     return Assembly(
         servicers=((add_FeedServiceServicer_to_server, FeedApi(context)),),
-        reactors=(("identity", Erasing(context)), ("feed", Clearing(context))),
+        reactors=(("identity", Erasing(context)), ("feed", Clearing(context)), ("feed", Sweeping(context))),
         tasks=(lambda: gauge_engagement(context),),
     )
 

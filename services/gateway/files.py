@@ -153,11 +153,12 @@ async def sweep_thumbnails(database: Database, blobs: BlobStore) -> int:
                 continue
             except BlobNotFound:
                 swept += 1
+            async with database.snapshot() as tx:
+                used = await queries.thumbnail_used(tx, thumbnail_id, blob_id)
+            if not used:  # what the store cannot delete now stays known, for the next time
+                await blobs.delete(thumbnail_id)
             async with database.transaction() as tx:
                 await queries.delete_thumbnail(tx, blob_id)
-                used = await queries.thumbnail_used(tx, thumbnail_id)
-            if not used:
-                await blobs.delete(thumbnail_id)
 
 
 def _failed() -> Refusal:

@@ -218,9 +218,12 @@ async def delete_thumbnail(tx: Transaction, blob_id: str) -> None:
     await tx.execute("DELETE FROM thumbnails WHERE blob_id = :blob_id", blob_id=blob_id)
 
 
-async def thumbnail_used(tx: Transaction, thumbnail_id: str) -> bool:
-    """Whether a blob is the small form of some image."""
-    return await tx.fetch_one("SELECT 1 AS one FROM thumbnails WHERE thumbnail_id = :id LIMIT 1", id=thumbnail_id) is not None
+async def thumbnail_used(tx: Transaction, thumbnail_id: str, besides: str) -> bool:
+    """Whether a blob is the small form of some image besides one."""
+    row = await tx.fetch_one(
+        "SELECT 1 AS one FROM thumbnails WHERE thumbnail_id = :id AND blob_id <> :besides LIMIT 1", id=thumbnail_id, besides=besides
+    )
+    return row is not None
 
 
 async def thumbnail(tx: Transaction, blob_id: str) -> str:

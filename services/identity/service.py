@@ -11,6 +11,7 @@ from .api import IdentityApi
 from .deciders import group, organization, person, token
 from .mail import Outbox, mail_of
 from .passwords import Passwords
+from .reactors import Clearing
 
 
 def assemble(context: Context) -> Assembly:
@@ -22,7 +23,8 @@ def assemble(context: Context) -> Assembly:
     mail = mail_of(settings, context.database, context.now)
     api = IdentityApi(context, passwords, mail)
     return Assembly(
-        servicers=[(add_IdentityServiceServicer_to_server, api)], tasks=[mail.run] if isinstance(mail, Outbox) else [], close=api.close
+        servicers=[(add_IdentityServiceServicer_to_server, api)], reactors=[("identity", Clearing(context))],
+        tasks=[mail.run] if isinstance(mail, Outbox) else [], close=api.close,
     )
 
 

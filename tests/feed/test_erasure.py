@@ -1,8 +1,12 @@
 """Erasure: the text is gone from the read models and from the log, and a rebuild makes the very same rows."""
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
+import pytest
+
+from libs.blobs.store import BlobNotFound, BlobStore, BlobStoreFailed
 from libs.eventstore.model import Metadata
 from libs.testing.world import tables
 from services.feed.service import SERVICE
@@ -96,3 +100,73 @@ async def test_hearing_of_it_twice_changes_nothing(feed: Feed) -> None:
     await feed.world.store("identity").append(f"other-{ann}", 0, [identity.PersonErased(person_id=ann)], Metadata("service:test"))
     await feed.world.settle()
     assert await feed.world.store("feed").head() == head
+
+
+class Away:
+    """A store that cannot be reached, as far as deleting goes; everything else works."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, blobs: BlobStore) -> None:
+        self.tried = asyncio.Event()
+        self.away = True
+        self.blobs = blobs
+        delete = blobs.delete
+
+        async def deleting(blob_id: str) -> bool:
+            if self.away:
+                self.tried.set()
+                raise BlobStoreFailed("the bucket cannot be reached")
+            return await delete(blob_id)
+
+        patch.setattr(blobs, "delete", deleting)
+
+    async def add(self, number: int) -> Attachment:
+        """A picture of its own."""
+        ref = await self.blobs.put(b"GIF89a" + bytes([number]) * 9, "image/gif", limit_bytes=100)
+        return Attachment(blob_id=ref.id, media_type=ref.media_type)
+
+    async def gone(self, picture: Attachment) -> bool:
+        """Whether a picture is deleted."""
+        try:
+            await self.blobs.head(picture.blob_id)
+        except BlobNotFound:
+            return True
+        return False
+
+
+async def test_files_are_deleted_once_their_store_is_back(feed: Feed, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Away(monkeypatch, feed.world.embedded.engines.blobs())
+    ann, bob = await feed.person("ann"), await feed.person("bob")
+    deleted, former, shown, shared = [await store.add(number) for number in range(4)]
+    post = await feed.post(ann, "soon deleted", attachments=[deleted])
+    edited = await feed.post(ann, "edited", attachments=[former])
+    await feed.post(bob, "mine", attachments=[shared])
+    with feed.by(ann):
+        await feed.stub.EditPost(api.EditPostRequest(post_id=edited.post_id, body="other", attachments=[shown, shared]))
+        await feed.stub.DeletePost(api.DeletePostRequest(post_id=post.post_id))
+    async with asyncio.timeout(60):
+        await store.tried.wait()
+        # While one waits for the store the erasure goes on: when the store is back nobody knows any more what the person showed.
+        log = feed.world.store("feed")
+        await feed.world.store("identity").append(f"other-{ann}", 0, [identity.PersonErased(person_id=ann)], Metadata("service:test"))
+        while not any(isinstance(one.data, AuthorErased) for one in await log.tail(0, 1_000)):
+            await asyncio.sleep(0.02)
+    assert not any([await store.gone(picture) for picture in (deleted, former, shown, shared)])
+    store.away = False
+    await feed.world.settle()
+    assert [await store.gone(picture) for picture in (deleted, former, shown, shared)] == [True, True, True, False]
+    assert [dict(row)["blob_id"] for row in await log.database.fetch("SELECT blob_id FROM discarded_files")] == [shared.blob_id]
+    assert not await log.database.fetch("SELECT * FROM parked")
+    await feed.world.assert_rebuilds()
+
+
+async def test_a_file_that_two_show_goes_with_the_last(feed: Feed, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Away(monkeypatch, feed.world.embedded.engines.blobs())
+    store.away = False
+    ann = await feed.person("ann")
+    picture = await store.add(1)
+    posts = [await feed.post(ann, body, attachments=[picture]) for body in ("one", "two")]
+    for post, gone in zip(posts, (False, True), strict=True):
+        with feed.by(ann):
+            await feed.stub.DeletePost(api.DeletePostRequest(post_id=post.post_id))
+        await feed.world.settle()
+        assert await store.gone(picture) is gone

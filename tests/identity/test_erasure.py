@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import contextlib
 import sqlite3
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from libs.blobs.store import BlobNotFound
+from libs.blobs.store import BlobNotFound, BlobStoreFailed
 from libs.testing.world import tables
 from services.identity.service import SERVICE
 from tests.identity.worlds import DENIED, MISSING, NOBODY, PASSWORD, REFUSED, Identity, refused
@@ -74,7 +75,9 @@ async def a_whole_person(identity: Identity) -> pb.Person:
 
 async def erase(identity: Identity, person: pb.Person) -> pb.Person:
     with identity.as_admin():
-        return await identity.stub.ErasePerson(pb.ErasePersonRequest(person_id=person.person_id))
+        erased: pb.Person = await identity.stub.ErasePerson(pb.ErasePersonRequest(person_id=person.person_id))
+    await identity.world.settle()
+    return erased
 
 
 async def test_nothing_personal_is_left(identity: Identity) -> None:
@@ -171,6 +174,27 @@ async def test_former_photos_are_deleted_too(identity: Identity) -> None:
     for blob_id in (person.photo_blob_id, newer.id):
         with pytest.raises(BlobNotFound):
             await identity.api.blobs.head(blob_id)
+
+
+async def test_photos_are_deleted_once_their_store_is_back(identity: Identity, monkeypatch: pytest.MonkeyPatch) -> None:
+    person = await a_whole_person(identity)
+    delete, tried = identity.api.blobs.delete, asyncio.Event()
+
+    async def away(blob_id: str) -> bool:
+        tried.set()
+        raise BlobStoreFailed("the bucket cannot be reached")
+
+    monkeypatch.setattr(identity.api.blobs, "delete", away)
+    with identity.as_admin():
+        erased = await identity.stub.ErasePerson(pb.ErasePersonRequest(person_id=person.person_id))
+    assert erased.state == pb.PERSON_STATE_ERASED
+    async with asyncio.timeout(60):
+        await tried.wait()
+    assert (await identity.api.blobs.head(person.photo_blob_id)).id == person.photo_blob_id
+    monkeypatch.setattr(identity.api.blobs, "delete", delete)
+    await identity.world.settle()
+    with pytest.raises(BlobNotFound):
+        await identity.api.blobs.head(person.photo_blob_id)
 
 
 async def test_a_photo_that_others_have_too_stays(identity: Identity) -> None:

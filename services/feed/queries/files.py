@@ -10,6 +10,30 @@ from watercooler.feed.v1.feed_service_pb2 import Author, Post
 _READ_AT_ONCE = 200
 
 
+async def discard(tx: Transaction, blob_ids: Iterable[str]) -> None:
+    """Note files that are to be deleted as soon as nothing shows them."""
+    await tx.execute_many(
+        """
+        INSERT INTO discarded_files (blob_id) VALUES (:blob_id)
+        ON CONFLICT (blob_id) DO NOTHING
+        """,
+        [{"blob_id": blob_id} for blob_id in sorted(blob_ids)],
+    )
+
+
+async def discarded(database: Database, after: str, limit: int) -> list[str]:
+    """Files that are to be deleted, in order, past one of them."""
+    rows = await database.fetch(
+        "SELECT blob_id FROM discarded_files WHERE blob_id > :after ORDER BY blob_id LIMIT :limit", after=after, limit=limit
+    )
+    return [row["blob_id"] for row in rows]
+
+
+async def settle(tx: Transaction, blob_id: str) -> None:
+    """Note that a file is deleted."""
+    await tx.execute("DELETE FROM discarded_files WHERE blob_id = :blob_id", blob_id=blob_id)
+
+
 async def files_of(tx: Transaction, author_id: str) -> set[str]:
     """The files of everything a person wrote, earlier versions too."""
     cards = await tx.fetch("SELECT card FROM posts WHERE author_id = :author_id AND pictures = 1", author_id=author_id)

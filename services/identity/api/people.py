@@ -3,13 +3,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from libs.blobs.store import BlobStoreFailed
 from libs.db.database import Transaction
 from libs.eventstore.model import AlreadyExists, InvalidArgument, NotFound, PermissionDenied
 from libs.rpc.auth import Caller
 from libs.telemetry import logs
 from libs.text.ids import new_id
-from watercooler.identity.v1.events_pb2 import PersonAdded, PersonPhotoChanged, PersonProfileChanged, Profile, Role
+from watercooler.identity.v1.events_pb2 import PersonAdded, PersonProfileChanged, Profile, Role
 from watercooler.identity.v1.identity_service_pb2 import (
     PERSON_STATE_ACTIVE,
     PERSON_STATE_ERASED,
@@ -206,10 +205,8 @@ class PeoplePart(Part):
         try:
             for address in addresses:
                 await self.mail.forget(address)
-            await self._delete_photos(request.person_id)
-        except (OSError, BlobStoreFailed):
-            # The erasure itself stands. Photos are found again from the log, so erasing once more deletes what is left.
-            _log.exception("files of an erased person not deleted", person_id=request.person_id)
+        except OSError:  # the erasure itself stands
+            _log.exception("letters to an erased person not deleted", person_id=request.person_id)
         return erased
 
     async def GetOrganizationChart(self, request: GetOrganizationChartRequest, context: Any) -> OrganizationChart:
@@ -241,15 +238,6 @@ class PeoplePart(Part):
         recorded = await self.events.read(stream_of("person", person_id))
         found = [each.data.profile.email for each in recorded if isinstance(each.data, PersonAdded | PersonProfileChanged)]
         return [address for address in dict.fromkeys(found) if address]
-
-    async def _delete_photos(self, person_id: str) -> None:
-        """Delete every photo the person ever had, but those that somebody else has too."""
-        recorded = await self.events.read(stream_of("person", person_id))
-        for blob_id in {each.data.photo_blob_id for each in recorded if isinstance(each.data, PersonPhotoChanged)} - {""}:
-            async with self.database.snapshot() as tx:
-                used = await queries.photo_used(tx, blob_id)
-            if not used:
-                await self.blobs.delete(blob_id)
 
     async def _handle_for(self, profile: Profile) -> str:
         base = profiles.handle_base(profile)
