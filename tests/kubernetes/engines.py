@@ -10,7 +10,7 @@ import json
 import sys
 
 from tests.cluster.engines import kafka
-from tests.cluster.engines.shared import running
+from tests.cluster.engines.shared import NAMES, running
 from tests.kubernetes.node import ADDRESS
 
 SERVICES = ("identity", "feed", "search", "gateway")
@@ -45,20 +45,21 @@ async def main() -> None:
     # Clients are told to come to the node's address; the engine itself stays on the loopback.
     kafka._SETTINGS = kafka._SETTINGS.replace("advertised.listeners=PLAINTEXT://127.0.0.1", f"advertised.listeners=PLAINTEXT://{ADDRESS}")
     engines = running()
-    engines.prepare("postgres", "kafka", "opensearch", "s3")
-    given = json.loads(await asyncio.to_thread(engines.handover))
+    engines.prepare(*NAMES)
+    engines.launch(*NAMES)
+    started = engines._started
+    ports = {"kafka": started["kafka"].ports[0]} | {name: started[name].port for name in NAMES if name != "kafka"}
+    for port in ports.values():  # before they are waited for: Kafka is only ready when it is reached at the address it gives
+        await forward(port)
+    await asyncio.to_thread(engines.handover)
     database = engines.postgres().fresh(*SERVICES)
     bucket = engines.s3().fresh()
-    kafka_port = int(given["kafka"]["brokers"].rpartition(":")[2])
-    search_port = int(given["opensearch"]["url"].rpartition(":")[2])
-    for port in (given["postgres"]["port"], kafka_port, search_port, given["s3"]["port"]):
-        await forward(port)
     print(
         json.dumps(
             {
                 "database": database.replace("127.0.0.1", ADDRESS),
-                "kafka": f"{ADDRESS}:{kafka_port}",
-                "search": f"http://{ADDRESS}:{search_port}",
+                "kafka": f"{ADDRESS}:{ports['kafka']}",
+                "search": f"http://{ADDRESS}:{ports['opensearch']}",
                 "blob": {key: value.replace("127.0.0.1", ADDRESS) for key, value in bucket.items()},
             }
         ),

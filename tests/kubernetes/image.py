@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shutil
+import ssl
 import stat
 import subprocess
 import sys
@@ -100,6 +101,12 @@ def watercooler_root(root: Path, source: Path = ROOT) -> None:
     (root / "tmp").chmod(0o1777)
     (root / "etc/passwd").write_text("root:x:0:0::/:/\nwatercooler:x:10001:10001::/var/lib/watercooler:/\n", "utf-8")
     (root / "etc/group").write_text("root:x:0:\nwatercooler:x:10001:\n", "utf-8")
+    # As in Debian's images: the store of files is not spoken to without any.
+    (root / "etc/ssl/certs").mkdir(parents=True)
+    shutil.copy2(
+        Path(ssl.get_default_verify_paths().cafile or "/etc/ssl/certs/ca-certificates.crt").resolve(),
+        root / "etc/ssl/certs/ca-certificates.crt",
+    )
     (root / "etc/nsswitch.conf").write_text("hosts: files dns\n", "utf-8")
     subprocess.run([sys.executable, "-m", "compileall", "-q", str(packages)], check=False, timeout=600)
 

@@ -49,6 +49,11 @@ def wait(what: str, done: Callable[[], Any], seconds: float = 120) -> Any:
         beat.wait(0.3)
 
 
+def _pod_spaces() -> set[str]:
+    """The network namespaces of pods that are there."""
+    return {path.name for path in Path("/run/netns").glob("cni-*")}
+
+
 class Node:
     """etcd, the control plane, containerd, kubelet, kube-proxy and CoreDNS. Needs root; refuses a namespace that is there already."""
 
@@ -59,6 +64,7 @@ class Node:
         self.processes: list[tuple[str, subprocess.Popen[bytes]]] = []
         self.kubeconfig = folder / "kubeconfig"
         self._sysctls: dict[str, str] = {}
+        self._spaces_before: set[str] = set()
         tables = folder / "iptables"
         bin_, sbin = TOOLS / "root/usr/bin", TOOLS / "root/usr/sbin"
         self.environment = {**os.environ, "PATH": f"{bin_}:{sbin}:{tables}:{os.environ['PATH']}", "KUBECONFIG": str(self.kubeconfig)}
@@ -108,6 +114,7 @@ class Node:
             raise Problem(
                 f"a network namespace {self.namespace} is there already: another run, or what one left (`ip netns del {self.namespace}`)"
             )
+        self._spaces_before = _pod_spaces()
         for name in SYSCTLS:
             self._sysctls[name] = Path("/proc/sys", *name.split(".")).read_text("ascii").strip()
         subprocess.run(["ip", "netns", "add", self.namespace], check=True)
@@ -148,7 +155,8 @@ class Node:
         mounts = [line.split()[1] for line in Path("/proc/self/mounts").read_text("utf-8").splitlines() if f" {self.folder}/" in line]
         for mount in sorted(mounts, reverse=True):
             subprocess.run(["umount", "--lazy", mount], check=False)
-        subprocess.run(["ip", "netns", "del", self.namespace], check=False, capture_output=True)
+        for space in [self.namespace, *sorted(_pod_spaces() - self._spaces_before)]:
+            subprocess.run(["ip", "netns", "del", space], check=False, capture_output=True)
         for base in Path("/sys/fs/cgroup").glob("*/kubepods"):
             for folder, _, _ in sorted(os.walk(base), reverse=True):
                 with contextlib.suppress(OSError):
