@@ -23,6 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -33,7 +34,7 @@ import asyncpg
 from google.protobuf.message import Message
 
 from benchmarks.eventstore import BODY, TABLE, PostDecider, Posts, PublishPost
-from benchmarks.gateway import Connection, get, post, seed
+from benchmarks.gateway import PEOPLE, Connection, get, post, seed
 from libs.db.database import Transaction
 from libs.db.postgres import PostgresDatabase
 from libs.eventstore.handle import handle
@@ -204,7 +205,15 @@ def library(server: Postgres, seconds: float) -> float | None:
     return rate
 
 
-def measure_commands(server: Postgres, seconds: float) -> None:
+def keep(target: Path | None, **costs: float) -> None:
+    """Add costs to the file of them."""
+    if target is not None:
+        known = json.loads(target.read_text("utf-8"))["costs"] if target.exists() else {}
+        known |= {name: round(value, 4) for name, value in costs.items()}
+        target.write_text(json.dumps({"costs": dict(sorted(known.items()))}, indent=2) + "\n", "utf-8")
+
+
+def measure_commands(server: Postgres, seconds: float, target: Path | None) -> None:
     """Print how commands compare, baselines and ours in turn."""
     rounds = []
     for _ in range(3):
@@ -217,6 +226,7 @@ def measure_commands(server: Postgres, seconds: float) -> None:
         f"whole commands, 64 callers                                      {ours:9,.0f} /s"
         f"   {ours / one:5.2f} x the first, {ours / two:5.2f} x the second"
     )
+    keep(target, commit_ms=1000 / ours)
     other = library(server, seconds)
     if other is None:
         print("eventsourcing library: install psycopg[binary,pool] to compare")
@@ -286,7 +296,7 @@ def new_config(kafka: Kafka) -> KafkaConfig:
     return config
 
 
-async def measure_relay(server: Postgres, kafka: Kafka, count: int) -> None:
+async def measure_relay(server: Postgres, kafka: Kafka, count: int, target: Path | None) -> None:
     """Print how the relay compares."""
     async with opened(server) as (database, address):
         await fill(address, count)
@@ -300,6 +310,7 @@ async def measure_relay(server: Postgres, kafka: Kafka, count: int) -> None:
         bare = (tool + again) / 2
         print(f"Kafka's producer tool, acks=all, {size} bytes a record           {bare:9,.0f} /s  ({tool:,.0f} before, {again:,.0f} after)")
         print(f"relay, log to topic                                             {ours:9,.0f} /s   {ours / bare:6.1%} of the tool")
+        keep(target, relay_event_ms=1000 / ours, event_bytes_kafka=size)
 
 
 async def measure_latency(server: Postgres, kafka: Kafka) -> None:
@@ -461,14 +472,34 @@ async def load(port: int, tokens: list[str], requests: list[tuple[bytes, bytes]]
     return len(requests) / (time.perf_counter() - start), round(statistics.mean(sizes))
 
 
-async def table_bytes(address: str) -> dict[str, int]:
-    """Bytes of each table with its indexes."""
+async def table_bytes(address: str) -> tuple[dict[str, int], float]:
+    """Bytes of each table with its indexes, and the milliseconds that a row of a home timeline takes to be written with many others."""
     connection = await asyncpg.connect(address)
     rows = await connection.fetch(
         "SELECT relname, pg_total_relation_size(oid) AS bytes FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
     )
+    await connection.execute("CREATE TABLE copied_entries (LIKE home_entries INCLUDING ALL)")
+    start = time.perf_counter()
+    status = await connection.execute("INSERT INTO copied_entries SELECT * FROM home_entries")
+    row_ms = 1000 * (time.perf_counter() - start) / int(status.rpartition(" ")[2])
+    await connection.execute("DROP TABLE copied_entries")
     await connection.close()
-    return {row["relname"]: row["bytes"] for row in rows}
+    return {row["relname"]: row["bytes"] for row in rows}, row_ms
+
+
+async def table_bytes_of(address: str) -> int:
+    """Bytes of a whole database."""
+    connection = await asyncpg.connect(address)
+    size: int = await connection.fetchval("SELECT pg_database_size(current_database())")
+    await connection.close()
+    return size
+
+
+def index_bytes(url: str) -> float:
+    """Bytes of a document in the search index."""
+    with urllib.request.urlopen(f"{url}/_stats/store,docs", timeout=30) as answer:
+        found = json.load(answer)["_all"]["primaries"]
+    return float(found["store"]["size_in_bytes"] / max(1, found["docs"]["count"]))
 
 
 def measure_costs(folder: Path, server: Postgres, kafka: Kafka, posts: int, target: Path | None) -> None:
@@ -509,38 +540,38 @@ def measured(cluster: Cluster, server: Postgres, search: OpenSearch, tokens: lis
         return post("/api/v1/posts", chance.choice(tokens), body), body
 
     kinds: dict[str, list[tuple[bytes, bytes]]] = {
-        "timeline": [one("/api/v1/timelines/home?page_size=20") for _ in range(3000)],
+        "timeline": [one("/api/v1/feeds/home?page_size=20") for _ in range(3000)],
         "search": [one("/api/v1/find?query=" + chance.choice(("film", "sealing", "supplier", "trial"))) for _ in range(600)],
         "post": [writing(number) for number in range(1500)],
     }
-    asyncio.run(load(cluster.port, tokens, [one("/api/v1/timelines/home?page_size=20") for _ in range(300)]))
+    asyncio.run(load(cluster.port, tokens, [one("/api/v1/feeds/home?page_size=20") for _ in range(300)]))
     spent: dict[str, dict[str, float]] = {}
     sizes: dict[str, int] = {}
     for kind, requests in kinds.items():
         before = {name: processor_seconds(pid) for name, pid in pids.items()}
-        rate, sizes[kind] = asyncio.run(load(cluster.port, tokens, requests))
+        callers = 2 if kind == "search" else 8
+        rate, sizes[kind] = asyncio.run(load(cluster.port, tokens, requests, callers))
         if kind == "post":
             time.sleep(3)  # what follows a post is part of its cost
         spent[kind] = {name: 1000 * (processor_seconds(pid) - before[name]) / len(requests) for name, pid in pids.items()}
         line = "  ".join(f"{name} {cost:5.2f}" for name, cost in spent[kind].items() if cost >= 0.005)
         print(f"{kind:9} {rate:7,.0f} /s, {sizes[kind]:6,} bytes an answer; ms of a processor: {line}")
-    feed = asyncio.run(table_bytes(cluster.database_url.replace("{service}", "feed")))
+    feed, row_ms = asyncio.run(table_bytes(cluster.database_url.replace("{service}", "feed")))
+    people = asyncio.run(table_bytes_of(cluster.database_url.replace("{service}", "identity")))
     events = posts + 1500
     largest = sorted(feed.items(), key=lambda table: -table[1])[:8]
     print("feed's tables, bytes a post: " + ", ".join(f"{name} {size / events:,.0f}" for name, size in largest))
-    if target is not None:
-        costs = {
-            "gateway_read_ms": spent["timeline"]["gateway"], "gateway_write_ms": spent["post"]["gateway"],
-            "feed_read_ms": spent["timeline"]["feed"], "feed_write_ms": spent["post"]["feed"],
-            "search_api_ms": spent["search"]["search"], "identity_read_ms": spent["timeline"]["identity"],
-            "search_query_ms": spent["search"]["opensearch"], "index_document_ms": spent["post"]["opensearch"],
-            "database_read_ms": spent["timeline"]["postgresql"], "database_write_ms": spent["post"]["postgresql"],
-            "follow_event_ms": spent["post"]["search"], "answer_bytes": float(sizes["timeline"]),
-            "event_bytes_database": feed["events"] / events, "post_bytes_database": sum(feed.values()) / events,
-        }
-        known = json.loads(target.read_text("utf-8"))["costs"] if target.exists() else {}
-        known |= {name: round(value, 4) for name, value in costs.items()}
-        target.write_text(json.dumps({"costs": known}, indent=2) + "\n", "utf-8")
+    print(f"identity's tables, bytes a person: {people / PEOPLE:,.0f}; a row of a home timeline {row_ms:.4f} ms")
+    keep(
+        target,
+        gateway_read_ms=spent["timeline"]["gateway"], gateway_write_ms=spent["post"]["gateway"], feed_read_ms=spent["timeline"]["feed"],
+        feed_write_ms=spent["post"]["feed"], search_api_ms=spent["search"]["search"], identity_read_ms=spent["timeline"]["identity"],
+        search_query_ms=spent["search"]["opensearch"], index_document_ms=spent["post"]["opensearch"],
+        database_read_ms=spent["timeline"]["postgresql"], database_write_ms=spent["post"]["postgresql"],
+        follow_event_ms=spent["post"]["search"], answer_bytes=sizes["timeline"], event_bytes_database=feed["events"] / events,
+        post_bytes_database=sum(feed.values()) / events, person_bytes_database=people / PEOPLE, timeline_row_ms=row_ms,
+        document_bytes_search=index_bytes(search.url),
+    )
 
 
 def main() -> None:
@@ -566,9 +597,9 @@ def main() -> None:
         kafka = Kafka(folder / "kafka").start()
         try:
             if "commands" in parts:
-                measure_commands(server, arguments.seconds)
+                measure_commands(server, arguments.seconds, arguments.costs)
             if "relay" in parts:
-                asyncio.run(measure_relay(server, kafka, arguments.relay_events))
+                asyncio.run(measure_relay(server, kafka, arguments.relay_events, arguments.costs))
             if "latency" in parts:
                 asyncio.run(measure_latency(server, kafka))
             if "catchup" in parts:
