@@ -21,7 +21,7 @@ from tests.cluster.engines.shared import HANDED_OVER, running
 ROOT = Path(__file__).resolve().parents[2]
 FAULTS = "tests/cluster/faults"
 PARTS: dict[str, list[str]] = {
-    "contracts": ["tests/cluster", f"--ignore={FAULTS}"],
+    "contracts": ["-n", "2", "--dist", "loadfile", "tests/cluster", f"--ignore={FAULTS}"],
     "journeys": ["tests/journeys"],
     "browser": ["tests/browser/test_network.py", "tests/security/test_scripts.py"],
     "faults": [FAULTS],
