@@ -42,6 +42,7 @@ _ID: Final = re.compile(r"([0-9a-f]{64})-([a-z]{1,20})\.([a-z0-9][a-z0-9.+-]{0,9
 _INLINE: Final = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
 _SNIFFED_BYTES: Final = 16
 _S3_CODE: Final = re.compile(r"<Code>(\w+)</Code>")
+_S3_BUSY: Final = frozenset({"InternalError", "OperationAborted", "RequestTimeout", "ServiceUnavailable", "SlowDown"})
 _S3_ELSEWHERE: Final = frozenset({"PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"})
 
 
@@ -160,7 +161,7 @@ class BlobStore:
         try:
             await self.sweep(INCOMING_HOURS_MAX * 3600)
         except BlobStoreFailed as error:
-            codes = set(_S3_CODE.findall(str(error.__cause__)))
+            codes = set(_S3_CODE.findall(str(error.__cause__))) - _S3_BUSY
             if "NoSuchBucket" in codes:
                 raise BlobStoreRefused(f"blob_url: nobody knows {self._place}; make it first") from error
             if codes & _S3_ELSEWHERE:

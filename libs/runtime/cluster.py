@@ -11,12 +11,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
+from libs.blobs.store import BlobStoreRefused
 from libs.db import migrate
 from libs.db.database import DatabaseBusy
 from libs.eventstore.model import Log, Recorded, Rejected
 from libs.eventstore.personal import marks
 from libs.eventstore.store import SCHEMA, SCHEMA_VERSION, EventStore
 from libs.rpc.auth import Caller, Tokens
+from libs.searchindex.index import IndexRefused
 from libs.subscriptions.consumers import Erasure, ErasureConsumer, ProjectionConsumer, ReactorConsumer, read_checkpoint
 from libs.subscriptions.model import Consumer, Parked
 from libs.subscriptions.remote import EventLogApi, RemoteLog
@@ -30,7 +32,7 @@ from .engines import Engines
 from .leadership import Leadership
 from .rebuilds import answer_requests
 from .service import Assembly, Context, Service
-from .settings import Settings, need, service_address
+from .settings import Settings, SettingsError, need, service_address
 from .status import StatusServer
 
 if TYPE_CHECKING:
@@ -166,9 +168,7 @@ class Process:
         if set(self.roles) - {"api"}:
             await self._until("Kafka", partial(_reach, settings.kafka_brokers.split(","), "Kafka"))
         if set(self.roles) - {RELAY}:
-            for name, address in (("search_url", settings.search_url), ("blob_endpoint", settings.blob_endpoint)):
-                if address and (name in service.needs or name.replace("endpoint", "url") in service.needs):
-                    await self._until(name.partition("_")[0], partial(_reach, [_host_port(address)], address))
+            await self.check_engines()
             self.assembly = service.assemble(self._context())
         if "worker" in self.roles:
             self._lead(WORKER, Worker(self))
@@ -339,6 +339,27 @@ class Process:
                     _log.info("an engine answers" if not reason else "an engine does not answer", engine=engine, reason=reason)
                 told[engine] = reason
             await asyncio.sleep(WATCH_SECONDS)
+
+    async def check_engines(self) -> None:
+        """Wait for the search engine and the store of files, and find out whether they take us.
+
+        Raises:
+            SettingsError: they do not, with the names of the settings that say who we are or where they are.
+        """
+        settings, needs = self.settings, self.service.needs
+
+        async def files() -> None:
+            if settings.blob_endpoint:  # this is known at once, and without retries
+                await _reach([_host_port(settings.blob_endpoint)], "S3")
+            await self.engines.blobs().check()
+
+        try:
+            if settings.search_url and "search_url" in needs:
+                await self._until("OpenSearch", self.engines.index(self.service.name).check)
+            if settings.blob_url and "blob_url" in needs:
+                await self._until("S3", files)
+        except (IndexRefused, BlobStoreRefused) as error:
+            raise SettingsError([str(error)]) from error
 
     # --- waiting ---------------------------------------------------------------------------------------------------
 

@@ -175,5 +175,8 @@ class _Chosen:
     async def open(self) -> SearchIndex:
         return await self.home.open()
 
+    async def check(self) -> None:
+        await self.home.check()
+
     async def discard(self) -> None:
         await self.home.discard()

@@ -261,6 +261,9 @@ class IndexHome(Protocol):
         Raises IndexUnusable where it cannot be read or is of another version, IndexAway and IndexRefused.
         """
 
+    async def check(self) -> None:
+        """Whether the engine can be used. Raises IndexAway where it does not answer, IndexRefused where settings must change first."""
+
     async def discard(self) -> None:
         """Removes an unusable index, so that the next `open` starts with an empty one and every checkpoint at 0."""
 

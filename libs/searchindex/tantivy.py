@@ -369,6 +369,9 @@ class TantivyHome:
         """The index in the folder; raises as `open_index`."""
         return open_index(self.folder)
 
+    async def check(self) -> None:
+        """A folder is there when it is needed."""
+
     async def discard(self) -> None:
         """Removes it, as `discard`."""
         discard(self.folder)
