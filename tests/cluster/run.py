@@ -56,7 +56,8 @@ def main(arguments: list[str]) -> int:
         if name in ON_CLUSTER:
             environment["TEST_NETWORK"] = "cluster"
         with subprocess.Popen(
-            [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--durations=5", *PARTS[name], *rest], cwd=ROOT, env=environment
+            [sys.executable, "-m", "pytest", "-o", f"cache_dir=.pytest_cache/cluster-{name}", "--durations=5", *PARTS[name], *rest],
+            cwd=ROOT, env=environment,
         ) as tests:
             try:
                 ended = tests.wait()
