@@ -6,6 +6,7 @@ Run inside the namespace. Prints one JSON object with what an installation needs
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import sys
 
@@ -35,7 +36,8 @@ async def forward(port: int) -> None:
         except OSError:
             writer.close()
             return
-        await asyncio.gather(pump(reader, inner_writer), pump(inner_reader, writer))
+        with contextlib.suppress(asyncio.CancelledError):  # at the end
+            await asyncio.gather(pump(reader, inner_writer), pump(inner_reader, writer))
 
     await asyncio.start_server(taken, ADDRESS, port)
 

@@ -14,12 +14,13 @@ import tempfile
 import threading
 import time
 import urllib.error
+import urllib.request
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from tests.browser.network import Administrator
+from tests.browser.network import PASSWORD, Administrator
 from tests.kubernetes import image
 from tests.kubernetes.node import ROOT, TOOLS, Node, Problem, node, wait
 
@@ -145,8 +146,6 @@ class _Gateway:
         self.address = address
 
     def api(self, method: str, path: str, token: str, body: Any = None) -> Any:
-        import urllib.request
-
         request = urllib.request.Request(
             f"{self.address}/api/v1{path}",
             method=method,
@@ -164,7 +163,17 @@ def inside_journey(address: str) -> int:
     administrator.add("Jo Reader")
     post = administrator.post("The first post through the gateway's Service: marmalade.")
     assert gateway.api("GET", f"/posts/{post}", administrator.token)["id"] == post
-    wait("the post is found", lambda: post in json.dumps(gateway.api("GET", "/search?q=marmalade", administrator.token)), 60)
+    # The name of its author reaches the timeline from another service, through Kafka.
+    wait("the timeline is whole", lambda: "Ada Winter" in json.dumps(gateway.api("GET", "/feeds/home", administrator.token)), 120)
+    opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+    signing_in = urllib.request.Request(
+        f"{address}/api/v1/sessions",
+        method="POST",
+        data=json.dumps({"email": administrator.email, "password": PASSWORD}).encode(),
+        headers={"content-type": "application/json"},
+    )
+    opener.open(signing_in, timeout=30).close()
+    wait("the post is found", lambda: post in opener.open(f"{address}/search?q=marmalade", timeout=30).read().decode(), 120)
     print(administrator.token)
     return 0
 
@@ -184,7 +193,7 @@ def inside_load(address: str, token: str, stop: str) -> int:
                 if writes:
                     gateway.api("POST", "/posts", token, {"body": f"Under load, {number}"})
                 else:
-                    gateway.api("GET", "/feed", token)
+                    gateway.api("GET", "/feeds/home", token)
                 done["writes" if writes else "reads"] += 1
             except (OSError, urllib.error.URLError) as error:
                 said = error.read()[:300] if isinstance(error, urllib.error.HTTPError) else b""
