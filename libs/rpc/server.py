@@ -15,7 +15,9 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc  # type: ignore[import-untyped]
 from grpc_reflection.v1alpha import reflection  # type: ignore[import-untyped]
 
+from libs.eventstore.model import InvalidArgument
 from libs.telemetry import logs, metrics, traces
+from libs.text.nul import field_with_nul
 
 from . import auth, deadlines, errors
 from .deadlines import DEADLINE_SECONDS
@@ -95,6 +97,7 @@ def around(path: str, behaviour: Behaviour, tokens: auth.Tokens) -> Callable[[An
 
     async def call(request: Any, context: Any, token: str, traceparent: str, deadline_seconds: float) -> Any:
         with surroundings.call(token, traceparent, deadline_seconds):
+            _check_text(request)
             async with asyncio.timeout(deadline_seconds):
                 return await behaviour(request, context)
 
@@ -114,11 +117,18 @@ def around_stream(
         request: Any, context: Any, token: str, traceparent: str, deadline_seconds: float | None, write: Write
     ) -> None:
         with surroundings.call(token, traceparent, deadline_seconds):
+            _check_text(request)
             async with asyncio.timeout(deadline_seconds), contextlib.aclosing(_closable(behaviour(request, context))) as messages:
                 async for message in messages:
                     await write(message)
 
     return call
+
+
+def _check_text(request: Any) -> None:
+    """Refuse text that not every engine can keep, before anything is done with it."""
+    if field := field_with_nul(request):
+        raise InvalidArgument("text must not hold the character NUL: take it out", field)
 
 
 def _closable(messages: Any) -> Any:

@@ -138,8 +138,10 @@ class Edge:
         # Routing takes two slashes for one; nothing here that looks at the beginning of a path does.
         if len(path) > _PATH_CHARACTERS or "\0" in path or path.startswith("//"):
             raise Refusal(404, "There is nothing at this address.")
-        if b"%00" in scope.get("query_string", b""):
-            raise Refusal(400, "Text cannot contain the NUL character.")
+        for part in scope.get("query_string", b"").split(b"&"):
+            if b"%00" in part:
+                field = part.partition(b"=")[0].decode("ascii", "replace")[:60]
+                raise Refusal(400, "Text cannot contain the NUL character.", field=field)
         failed = await self._identify(asked, headers)
         found = asked.principal
         limit = self._limits.writes if asked.is_write else self._limits.reads

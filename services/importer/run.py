@@ -11,6 +11,7 @@ from libs.blobs.store import BlobStore
 from libs.runtime.embedded import Embedded
 from libs.telemetry import metrics
 from libs.text.markdown import BODY_LENGTH_MAX
+from libs.text.nul import without_nul
 from watercooler.feed.v1.feed_service_pb2 import ImportCommunitiesRequest, ImportPostsRequest, PostRecord
 from watercooler.feed.v1.feed_service_pb2_grpc import FeedServiceStub
 from watercooler.identity.v1.identity_service_pb2 import (
@@ -235,7 +236,7 @@ class Run:
 
     async def _send_people(self, batch: Sequence[PersonRecord]) -> list[Found]:
         request = ImportPeopleRequest(source=self.mapping.source, records=batch, dry_run=self.dry_run)
-        response = await self.identity.ImportPeople(request, timeout=CALL_SECONDS)
+        response = await self.identity.ImportPeople(without_nul(request), timeout=CALL_SECONDS)
         results = [
             Found("people", r.place, _OUTCOME[r.outcome], r.reason, tuple(r.warnings), tuple(r.changed_fields), r.id)
             for r in response.results
@@ -251,7 +252,7 @@ class Run:
     async def _send_groups(self, batch: Sequence[Any]) -> list[Found]:
         expecting = [self._expect_members(record, ("members",)) for record in batch]
         request = ImportGroupsRequest(source=self.mapping.source, records=[record for record, _ in expecting], dry_run=self.dry_run)
-        response = await self.identity.ImportGroups(request, timeout=CALL_SECONDS)
+        response = await self.identity.ImportGroups(without_nul(request), timeout=CALL_SECONDS)
         return [
             _with_members_to_come(
                 Found("groups", r.place, _OUTCOME[r.outcome], r.reason, tuple(r.warnings), tuple(r.changed_fields), r.id), more
@@ -262,7 +263,7 @@ class Run:
     async def _send_communities(self, batch: Sequence[Any]) -> list[Found]:
         expecting = [self._expect_members(record, ("owner_keys", "moderator_keys", "member_keys")) for record in batch]
         request = ImportCommunitiesRequest(source=self.mapping.source, records=[record for record, _ in expecting], dry_run=self.dry_run)
-        response = await self.feed.ImportCommunities(request, timeout=CALL_SECONDS)
+        response = await self.feed.ImportCommunities(without_nul(request), timeout=CALL_SECONDS)
         results = [
             _with_members_to_come(Found("communities", r.place, _OUTCOME[r.outcome], r.reason, tuple(r.warnings), (), r.id), more)
             for r, (_, more) in zip(response.results, expecting, strict=True)
@@ -287,7 +288,7 @@ class Run:
         if sending:
             sent = [self._without_places_to_come(batch[number]) for number in sending]
             request = ImportPostsRequest(source=self.mapping.source, records=sent, dry_run=self.dry_run)
-            response = await self.feed.ImportPosts(request, timeout=CALL_SECONDS)
+            response = await self.feed.ImportPosts(without_nul(request), timeout=CALL_SECONDS)
             for number, r in zip(sending, response.results, strict=True):
                 results[number] = Found("posts", r.place, _OUTCOME[r.outcome], r.reason, tuple(r.warnings), (), r.id)
                 if self.dry_run and results[number].outcome == ADDED:

@@ -10,6 +10,7 @@ from libs.rpc import auth
 from libs.rpc.errors import RpcError
 from libs.telemetry import logs
 from libs.text.ids import new_id
+from libs.text.nul import without_nul
 from watercooler.identity.v1 import identity_service_pb2 as identity
 
 from ..http import AnyRequest, Gateway, clients, gateway
@@ -77,7 +78,8 @@ async def take_import(request: AnyRequest) -> Response[bytes]:
     results: list[identity.ImportResult] = []
     for start in range(0, len(found.records), CHUNK_DRY):
         part = found.records[start:start + CHUNK_DRY]
-        answer = await clients(request).identity.ImportPeople(identity.ImportPeopleRequest(source=SOURCE, records=part, dry_run=True))
+        asking = without_nul(identity.ImportPeopleRequest(source=SOURCE, records=part, dry_run=True))
+        answer = await clients(request).identity.ImportPeople(asking)
         results += answer.results
     entry = Import(new_id(), me.person_id, name, found.records, results, found.refused)
     parts.site.imports.add(entry)
@@ -163,5 +165,5 @@ async def _write(
 ) -> list[identity.ImportResult]:
     # The token of the request that began it is short-lived: each part is signed anew.
     with auth.acting(parts.context.tokens.sign(me.caller)):
-        answer = await services.identity.ImportPeople(identity.ImportPeopleRequest(source=SOURCE, records=records))
+        answer = await services.identity.ImportPeople(without_nul(identity.ImportPeopleRequest(source=SOURCE, records=records)))
     return list(answer.results)

@@ -289,7 +289,7 @@ class Posted:
 
     def texts(self, name: str) -> list[str]:
         """Every value of a field that may be given several times, at most 100."""
-        return [value for value in self.values.get(name, ())[:100] if isinstance(value, str)]
+        return [value.replace("\0", "") for value in self.values.get(name, ())[:100] if isinstance(value, str)]
 
     def file(self, name: str) -> UploadFile | None:
         """An uploaded file; None where none was chosen."""
