@@ -24,7 +24,7 @@ def field_with_nul(message: Message) -> str:
             if any(NUL in each for each in value):
                 return str(field.name)
         elif field.type == FieldDescriptor.TYPE_MESSAGE:
-            if field.message_type.GetOptions().map_entry:
+            if _is_map(field):
                 if any(isinstance(text, str) and NUL in text for pair in value.items() for text in pair):
                     return str(field.name)
                 continue
@@ -44,6 +44,11 @@ def without_nul(message: M) -> M:
     return copy
 
 
+def _is_map(field: FieldDescriptor) -> bool:
+    kind = field.message_type
+    return kind is not None and bool(kind.GetOptions().map_entry)
+
+
 def _take_out(message: Message) -> None:
     for field, value in message.ListFields():
         if isinstance(value, str):
@@ -53,7 +58,7 @@ def _take_out(message: Message) -> None:
         elif field.type == FieldDescriptor.TYPE_STRING:
             value[:] = [each.replace(NUL, "") for each in value]
         elif field.type == FieldDescriptor.TYPE_MESSAGE:
-            if not field.message_type.GetOptions().map_entry:
+            if not _is_map(field):
                 for each in value:
                     _take_out(each)
             elif any(isinstance(text, str) and NUL in text for pair in value.items() for text in pair):

@@ -835,7 +835,7 @@ class AdminPersonPage(Page, frozen=True, kw_only=True):
 
 
 class AdminInvitePage(Page, frozen=True, kw_only=True):
-    """Fields: email, name, title, department, manager (handle), role. `link` is the invitation just made, where no mail is sent."""
+    """Fields: email, name, title, department, manager (handle), role. `link` is the invitation just made, which may go by mail too."""
 
     template: ClassVar[str] = "pages/admin_invite.html"
     nav_key: ClassVar[str] = "admin"
@@ -845,6 +845,8 @@ class AdminInvitePage(Page, frozen=True, kw_only=True):
     invited: PersonRef | None = None
     # The link is for a new password rather than the first one.
     is_reset: bool = False
+    # The address that the invitation was sent to; empty where no mail is sent.
+    mailed_to: str = ""
 
 
 class ImportChange(View, frozen=True, kw_only=True):

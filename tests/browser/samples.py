@@ -754,6 +754,12 @@ def pages() -> Iterator[tuple[str, Callable[[], v.Page]]]:
         lambda: v.AdminInvitePage(shell=shell("/admin/invite"), link="https://halden.example/invitation/x7Qsample", invited=AMINA),
     )
     yield (
+        "admin-invite-mailed",
+        lambda: v.AdminInvitePage(
+            shell=shell("/admin/invite"), link="https://halden.example/invitation/x7Qsample", invited=AMINA, mailed_to="amina@halden.example"
+        ),
+    )
+    yield (
         "admin-import",
         lambda: v.AdminImportPage(
             shell=shell("/admin/import"),

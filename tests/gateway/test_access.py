@@ -3,14 +3,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 from ipaddress import ip_network
+from pathlib import Path
 
 import pytest
 
+from libs.testing.world import World
 from services.gateway.edge import _address
 from services.gateway.sessions import Sessions
 from watercooler.identity.v1 import identity_service_pb2 as identity
 
-from .conftest import BASE, PASSWORD, Network, Person
+from .conftest import BASE, FEED, GATEWAY, IDENTITY, PASSWORD, QUICK, SEARCH, Network, Person
 
 
 async def test_me_by_token_and_by_cookie(network: Network) -> None:
@@ -202,6 +204,28 @@ async def test_invitation_from_link_to_session(network: Network) -> None:
     assert accepted.status_code == 200, accepted.text
     assert (await newcomer.get("/me")).json()["person"]["id"] == made["id"]
     await network.world.assert_rebuilds()
+
+
+async def test_an_invitation_says_whether_it_goes_by_mail_and_shows_the_link_all_the_same(tmp_path: Path) -> None:
+    fields = {"name": "Nia New", "email": "nia@water.example", "role": "employee"}
+    for folder, smtp_url in (("without", ""), ("with", "smtp://127.0.0.1:1")):
+        async with World.of(tmp_path / folder, IDENTITY, FEED, SEARCH, GATEWAY, **QUICK, smtp_url=smtp_url, public_url=BASE) as world:
+            network = Network(world)
+            await network.set_up()
+            ada = await network.browser(network.administrator)
+            sent = {"csrf_token": ada.client.headers["x-csrf-token"], **fields}
+            page = await ada.client.post("/admin/invite", data=sent)
+            assert page.status_code == 200, page.text
+            assert f"{BASE}/invitation/" in page.text
+            assert ("by mail" in page.text) is ("nia@water.example" in page.text) is bool(smtp_url)
+            german = await ada.client.post(
+                "/admin/invite", data={**sent, "email": "nils@water.example"}, headers={"accept-language": "de"}
+            )
+            assert ("per E-Mail an nils@water.example" in german.text) is bool(smtp_url)
+            person_id = (await ada.get("/people", params={"query": "Nia", "all_states": "true"})).json()["people"][0]["id"]
+            link = (await network.administrator.post(f"/people/{person_id}/invitation")).json()
+            assert link["mailed"] is bool(smtp_url)
+            assert link["url"].endswith("/invitation/" + link["secret"])
 
 
 async def test_wrong_passwords_are_refused_alike(network: Network) -> None:

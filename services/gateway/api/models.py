@@ -270,13 +270,14 @@ class SecretLink(Output, frozen=True, kw_only=True):
     url: str
     secret: str
     expire_time: datetime | None
+    mailed: Annotated[bool, Meta(description="The link goes to the person by mail as well.")] = False
 
 
 def secret_link(message: identity.SecretLink, request: AnyRequest, path: str) -> SecretLink:
     """A link below `path`, from identity's message."""
     return SecretLink(
         person_id=message.person_id, url=f"{gateway(request).context.settings.address}{path}/{message.secret}", secret=message.secret,
-        expire_time=time_of(message.expire_time) if message.HasField("expire_time") else None,
+        expire_time=time_of(message.expire_time) if message.HasField("expire_time") else None, mailed=message.mailed,
     )
 
 

@@ -245,7 +245,10 @@ async def _hand_over(request: AnyRequest, person_id: str) -> Response[bytes]:
         path, link = "/invitation/", await services.identity.InvitePerson(identity.InvitePersonRequest(person_id=person_id))
     asked(request).hides_answer = True
     url = gateway(request).context.settings.address + path + link.secret
-    view = AdminInvitePage(shell=await shell(request), link=url, invited=convert.person(person), is_reset=person.has_password)
+    view = AdminInvitePage(
+        shell=await shell(request), link=url, invited=convert.person(person), is_reset=person.has_password,
+        mailed_to=person.profile.email if link.mailed else "",
+    )
     return render(request, view)
 
 
@@ -268,8 +271,11 @@ async def invite(request: AnyRequest) -> Response[bytes]:
     link = await clients(request).identity.InvitePerson(identity.InvitePersonRequest(person_id=made.person_id))
     asked(request).hides_answer = True
     url = f"{gateway(request).context.settings.address}/invitation/{link.secret}"
-    around = await shell(request)
-    return render(request, AdminInvitePage(shell=around, link=url, invited=convert.person(made), form=Form(values={"role": "employee"})))
+    view = AdminInvitePage(
+        shell=await shell(request), link=url, invited=convert.person(made), form=Form(values={"role": "employee"}),
+        mailed_to=made.profile.email if link.mailed else "",
+    )
+    return render(request, view)
 
 
 async def _add(request: AnyRequest, manager: str, form: Any) -> identity.Person | Problems:
