@@ -176,8 +176,7 @@ class Cluster:
     def stop(self) -> None:
         """Ask every process to end, and wait for them."""
         for process in self.processes.values():
-            process.resume()
-            process.signal(process.stop_signal)
+            process.ask_to_stop()
         for process in self.processes.values():
             process.stop()
 

@@ -69,6 +69,10 @@ def main(arguments: list[str]) -> int:
         times.append((name, time.monotonic() - start, "passed" if ended == 0 else "nothing chosen" if nothing else "FAILED"))
         if ended and not nothing:
             status = 1
+    if all(result == "nothing chosen" for _, _, result in times[1:]):
+        # Otherwise a run that broke off before any test could fail would seem mended by one that chooses the failed tests only.
+        print("no part had a test to run", file=sys.stderr)
+        status = 1
     start = time.monotonic()
     engines.close()
     times.append(("stopping", time.monotonic() - start, ""))

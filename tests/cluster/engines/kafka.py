@@ -145,7 +145,7 @@ class Kafka:
     def stop(self) -> None:
         """End every broker."""
         for node in self.nodes:
-            node.signal(node.stop_signal)
+            node.ask_to_stop()
         for node in self.nodes:
             # With the others gone a controller may wait for a quorum that never comes.
             node.stop(10)

@@ -78,6 +78,7 @@ class Process:
         self.stop_signal = stop_signal
         self.output = folder / f"{name}.out"
         self._process: subprocess.Popen[bytes] | None = None
+        self._asked = False
 
     @property
     def pid(self) -> int:
@@ -92,6 +93,11 @@ class Process:
         return self._process is not None and self._process.poll() is None
 
     @property
+    def ending(self) -> bool:
+        """Whether it was asked to end and has not yet."""
+        return self._asked and self.running
+
+    @property
     def exit_status(self) -> int | None:
         """How the process ended; None while it runs."""
         return None if self._process is None else self._process.poll()
@@ -102,6 +108,7 @@ class Process:
             if is_used(port):
                 raise EngineError(f"{self.name}: port {port} is in use by something that was not started here")
         self.folder.mkdir(parents=True, exist_ok=True)
+        self._asked = False
         with self.output.open("ab") as output:
             self._process = subprocess.Popen(
                 self.command, cwd=self.working, env={**os.environ, **self.environment}, stdin=subprocess.DEVNULL, stdout=output,
@@ -151,13 +158,19 @@ class Process:
         """Let it go on after `pause`."""
         self.signal(signal.SIGCONT)
 
+    def ask_to_stop(self) -> None:
+        """Ask it to end, once: a second signal means to many servers that they must not finish what is under way."""
+        self.signal(signal.SIGCONT)
+        if not self._asked:
+            self._asked = True
+            self.signal(self.stop_signal)
+
     def stop(self, seconds: float = STOP_SECONDS) -> float:
         """Ask it to end, and end it when it has not after the seconds; answers how long it took."""
         if self._process is None:
             return 0.0
         started = time.monotonic()
-        self.signal(signal.SIGCONT)
-        self.signal(self.stop_signal)
+        self.ask_to_stop()
         try:
             self._process.wait(seconds)
         except subprocess.TimeoutExpired:

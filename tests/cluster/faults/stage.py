@@ -194,6 +194,8 @@ class Stage:
                 engine.restart()
         for process in self.cluster.processes.values():
             process.resume()
+            if process.ending:
+                process.stop()
         self.cluster.start()
 
     def with_environment(self, name: str, environment: Mapping[str, str]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import time
 from pathlib import Path
 
@@ -77,7 +76,7 @@ def test_all_processes_asked_to_stop_end_in_time_and_lose_nothing(stage: Stage) 
     with Writer(stage.cluster, stage.admin) as writer:
         began = time.monotonic()
         for process in stage.cluster.processes.values():
-            process.signal(signal.SIGTERM)
+            process.ask_to_stop()
         for name, process in stage.cluster.processes.items():
             process.stop(60)
             assert process.exit_status == 0, f"{name} ended with {process.exit_status}: {process.log()}"
