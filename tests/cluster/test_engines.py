@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import urllib.request
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -21,7 +22,7 @@ from obstore.store import S3Store
 
 from tests.cluster.engines import downloads
 from tests.cluster.engines.postgres import Databases, Postgres
-from tests.cluster.engines.processes import EngineError, Process, free_ports, wait_for
+from tests.cluster.engines.processes import EngineError, Process, free_ports, give_up, own_folder, wait_for
 from tests.cluster.engines.prometheus import Prometheus
 from tests.cluster.engines.s3 import request
 
@@ -121,6 +122,41 @@ def test_an_engine_ends_with_a_test_run_that_is_killed(tmp_path: Path) -> None:
     keeper.wait()
     # A process whose parent is gone is taken over by another one, which may take its time to bury it.
     wait_for("the engine is gone", lambda: _state(server) in ("", "Z", "X"))
+
+
+_OWNER = """\
+import signal
+from tests.cluster.engines.processes import own_folder
+folder = own_folder("watercooler-test-")
+(folder / "data").write_text("much", "utf-8")
+print(folder, flush=True)
+signal.pause()
+"""
+
+
+def test_folders_of_a_test_run_that_is_killed_are_swept_by_the_next_and_no_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)  # it is looked up once a process
+    somebodys = tmp_path / "watercooler-test-by-hand"
+    somebodys.mkdir()
+    command = [sys.executable, "-c", _OWNER]
+    owners = [subprocess.Popen(command, cwd=downloads.ROOT, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    try:
+        killed, living = [Path(str(owner.stdout and owner.stdout.readline().strip())) for owner in owners]
+        owners[0].kill()
+        owners[0].wait()
+        assert (killed / "data").exists()
+        ours = own_folder("watercooler-test-")
+        assert set(tmp_path.iterdir()) == {somebodys, living, ours}
+        other = own_folder("watercooler-test-")
+        assert set(tmp_path.iterdir()) == {somebodys, living, ours, other}, "what is ours stays too"
+        for folder in (ours, other, other):
+            give_up(folder)
+        assert set(tmp_path.iterdir()) == {somebodys, living}
+    finally:
+        for owner in owners:
+            owner.kill()
+            owner.wait()
 
 
 def _state(pid: int) -> str:

@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import subprocess
-import tempfile
 import threading
 import uuid
 from collections.abc import Coroutine
@@ -17,7 +16,7 @@ from typing import Any, TypeVar
 import asyncpg
 
 from . import downloads
-from .processes import EngineError, Process, free_ports, wait_for
+from .processes import EngineError, Process, free_ports, give_up, own_folder, wait_for
 
 T = TypeVar("T")
 
@@ -88,7 +87,7 @@ class Postgres(Databases):
         self._programs = downloads.postgres()
         self._root = os.geteuid() == 0
         # nobody cannot enter the folders of pytest, so the data is kept in one of its own.
-        self.folder = Path(tempfile.mkdtemp(prefix="watercooler-postgres-")) if self._root else folder / "postgres"
+        self.folder = own_folder("watercooler-postgres-") if self._root else folder / "postgres"
         self.folder.mkdir(parents=True, exist_ok=True)
         if self._root:
             if shutil.which("setpriv") is None:
@@ -177,4 +176,7 @@ class Postgres(Databases):
     def stop(self) -> None:
         """End the server and remove its data."""
         self.process.stop()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        if self._root:
+            give_up(self.folder)
+        else:
+            shutil.rmtree(self.folder, ignore_errors=True)

@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import fcntl
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TextIO
 
 # Below the range that Linux gives to outgoing connections, so that no client of anybody takes the port in between.
 PORTS = range(15000, 32000)
 STOP_SECONDS = 30
 _PR_SET_PDEATHSIG = 1
+OWNER = ".owner"
+
+_owned: dict[Path, TextIO] = {}
 
 
 class EngineError(Exception):
@@ -51,6 +58,30 @@ def wait_for(what: str, holds: Callable[[], object], seconds: float = 60, pause:
         if time.monotonic() > until:
             raise EngineError(f"after {seconds:.0f} s still waiting for: {what}")
         between.wait(pause)
+
+
+def own_folder(prefix: str) -> Path:
+    """A folder among the temporary ones that is ours while this process lives; those of processes that were killed are swept away.
+
+    The lock on a file in it says so: it goes with the process, however that ends.
+    """
+    for left in Path(tempfile.gettempdir()).glob(f"{prefix}*/{OWNER}"):
+        with contextlib.suppress(OSError), left.open() as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(left.parent, ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix=prefix))
+    owner = (folder / f"{OWNER}.new").open("w")
+    fcntl.flock(owner, fcntl.LOCK_EX)
+    (folder / f"{OWNER}.new").rename(folder / OWNER)  # by this name it is locked from the beginning
+    _owned[folder] = owner
+    return folder
+
+
+def give_up(folder: Path) -> None:
+    """Remove a folder that `own_folder` made; once more does no harm."""
+    shutil.rmtree(folder, ignore_errors=True)
+    if owner := _owned.pop(folder, None):
+        owner.close()
 
 
 def _die_with_parent() -> None:  # runs in the child, before it becomes the server

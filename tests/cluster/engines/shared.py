@@ -5,8 +5,6 @@ from __future__ import annotations
 import atexit
 import json
 import os
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +12,7 @@ from . import downloads
 from .kafka import Kafka
 from .opensearch import OpenSearch
 from .postgres import Databases, Postgres
-from .processes import EngineError
+from .processes import EngineError, give_up, own_folder
 from .s3 import S3, Buckets
 
 HANDED_OVER = "TEST_ENGINES"
@@ -115,13 +113,13 @@ _running: list[Engines] = []
 def running() -> Engines:
     """The engines of this process, ended with it."""
     if not _running:
-        folder = Path(tempfile.mkdtemp(prefix="watercooler-engines-"))
+        folder = own_folder("watercooler-engines-")
         engines = Engines(folder)
         _running.append(engines)
 
         def end() -> None:
             engines.close()
-            shutil.rmtree(folder, ignore_errors=True)
+            give_up(folder)
 
         atexit.register(end)
     return _running[0]
