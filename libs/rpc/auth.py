@@ -46,6 +46,12 @@ class Unauthenticated(Exception):
     """No token, or one that is not valid (any more)."""
 
 
+class TokenRefused(Unauthenticated):
+    """The token that a call carried does not count here: it is forged or old, or the two machines' clocks or keys differ."""
+
+    field = "authorization"
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
     """Who acts: a person with roles and scopes, or a service.

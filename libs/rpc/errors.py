@@ -16,7 +16,7 @@ from libs.db.database import DatabaseAway, DatabaseBusy, StatementTimeout, Stora
 from libs.eventstore.model import AlreadyExists, Conflict, EditConflict, InvalidArgument, NotFound, PermissionDenied, Rejected
 from libs.searchindex.index import IndexAway
 
-from .auth import Unauthenticated
+from .auth import TokenRefused, Unauthenticated
 
 DETAILS_KEY = "grpc-status-details-bin"
 RETRY_SECONDS = 5
@@ -87,6 +87,11 @@ def problem_of(error: Exception) -> Problem | None:
             retry = getattr(error, "retry_seconds", RETRY_SECONDS if code is grpc.StatusCode.UNAVAILABLE else 0)
             return Problem(code, str(error), getattr(error, "field", ""), retry)
     return None
+
+
+def is_token_refused(problem: Problem) -> bool:
+    """Whether a service did not take the token of the call itself, which those who sign tokens bring into order and no person can."""
+    return problem.code is grpc.StatusCode.UNAUTHENTICATED and problem.field == TokenRefused.field
 
 
 def rpc_error(problem: Problem) -> grpc.aio.AioRpcError:

@@ -58,7 +58,7 @@ class _Surroundings:
         with traces.span(self.path, parent=traceparent):
             reset = deadlines.serving.set(served)
             try:
-                with auth.called_by(self.tokens.check(token) if token else None), auth.acting(token):
+                with auth.called_by(self._caller(token)), auth.acting(token):
                     yield
             except asyncio.CancelledError:
                 code = grpc.StatusCode.CANCELLED
@@ -74,6 +74,12 @@ class _Surroundings:
                 served.over()
                 deadlines.serving.reset(reset)
                 self.observe(code, time.perf_counter() - started)
+
+    def _caller(self, token: str) -> auth.Caller | None:
+        try:
+            return self.tokens.check(token) if token else None
+        except auth.Unauthenticated as error:
+            raise auth.TokenRefused(str(error)) from error
 
     def observe(self, code: grpc.StatusCode, seconds: float) -> None:
         metrics.RPC_SERVER_DURATION.labels(service=self.service, method=self.method, code=code.name).observe(seconds)

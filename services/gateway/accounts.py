@@ -88,7 +88,7 @@ class Accounts:
             with self._as_gateway():
                 answer = await self._clients.identity.AuthenticateAccessToken(identity.AuthenticateAccessTokenRequest(secret=secret))
         except RpcError as error:
-            if error.code() not in (
+            if is_away(error) or error.code() not in (
                 grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.NOT_FOUND, grpc.StatusCode.PERMISSION_DENIED,
                 grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.FAILED_PRECONDITION,
             ):

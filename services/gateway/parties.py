@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import grpc
 
-from libs.rpc import auth
+from libs.rpc import auth, errors
 from libs.rpc.errors import RpcError
 from watercooler.identity.v1 import identity_service_pb2 as identity
 
@@ -22,7 +22,9 @@ _AWAY = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.St
 
 def is_away(error: BaseException) -> bool:
     """Whether a call failed because its service does not answer, and not for what was asked."""
-    return isinstance(error, TimeoutError) or (isinstance(error, RpcError) and error.code() in _AWAY)
+    if isinstance(error, TimeoutError):
+        return True
+    return isinstance(error, RpcError) and (error.code() in _AWAY or errors.is_token_refused(errors.read(error)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,6 +104,9 @@ def refusal_of(error: BaseException, stale_is_precondition: bool = False) -> Ref
     if problem is None:
         _log.error("request failed", exc_info=error)
         return Refusal(500, "Something went wrong here. It is logged under the trace id and will be looked at.")
+    if errors.is_token_refused(problem):  # the tokens between services are ours: whoever sent the request has nothing to mend
+        _log.error("a service does not take our tokens: do clocks or keys differ?", reason=problem.reason)
+        return Refusal(503, "a part of the network does not answer just now: try again in a moment", retry_seconds=errors.RETRY_SECONDS)
     status, code = _STATUS.get(problem.code, (500, "internal"))
     if problem.code is grpc.StatusCode.ABORTED and stale_is_precondition:
         status, code = 412, "precondition_failed"

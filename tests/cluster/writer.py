@@ -44,13 +44,12 @@ class Writer:
     """
 
     def __init__(
-        self, cluster: Cluster, admin: Administrator, *, callers: int = 2, pause: float = 0.2, passing: tuple[int, ...] = ()
+        self, cluster: Cluster, admin: Administrator, *, callers: int = 2, pause: float = 0.2
     ) -> None:
-        """`pause` in seconds lies between two writes of one caller; `passing` are statuses that the fault may bring, beside the usual."""
+        """`pause` in seconds lies between two writes of one caller."""
         self.cluster = cluster
         self.admin = admin
         self.pause = pause
-        self._passing = passing
         self.acknowledged: list[Write] = []
         self.sent: list[str] = []
         self.refused: list[str] = []
@@ -113,7 +112,7 @@ class Writer:
             except urllib.error.HTTPError as error:
                 content = error.read().decode("utf-8", "replace")
                 # Refused for good is what a correct request never is, whatever fault there is.
-                if error.code not in (409, 429, 500, 502, 503, 504, *self._passing):
+                if error.code not in (409, 429, 500, 502, 503, 504):
                     with self._lock:
                         self.refused.append(f"{path}: {error.code} {content[:300]}")
             except (OSError, http.client.HTTPException, json.JSONDecodeError):

@@ -12,7 +12,7 @@ import grpc
 import httpx
 import pytest
 
-from libs.rpc import errors
+from libs.rpc import auth, errors
 from services.gateway import accounts, neighbours
 
 from .conftest import Network, Person
@@ -22,13 +22,17 @@ PASSES = 60.0
 
 
 @contextmanager
-def away(network: Network, service: str, *, hangs: bool = False) -> Iterator[None]:
-    """Inside, a service does not answer: at once as refused, or not at all."""
+def away(network: Network, service: str, *, hangs: bool = False, refuses_tokens: bool = False) -> Iterator[None]:
+    """Inside, a service does not answer: at once as refused, or not at all, or because it takes no token for good."""
     registry = network.world.embedded.channel._registry
 
     async def refuse(*_: Any) -> Any:
         if hangs:
             await asyncio.sleep(PASSES)
+        if refuses_tokens:
+            problem = errors.problem_of(auth.TokenRefused("the token is past its time"))
+            assert problem is not None
+            raise errors.rpc_error(problem)
         raise errors.rpc_error(errors.Problem(grpc.StatusCode.UNAVAILABLE, f"{service} does not answer", retry_seconds=2))
 
     mine = {path: handler for path, handler in registry.unary.items() if path.startswith(f"/watercooler.{service}.")}
@@ -66,6 +70,15 @@ async def things(network: Network) -> dict[str, str]:
     post = (await bo.post("/posts", {"body": "Pump 3 hums #pumps"})).json()["id"]
     await network.world.settle()
     return {"person": bo.id, "community": community, "post": post}
+
+
+async def test_a_service_whose_clock_is_wrong_is_away_and_signs_nobody_out(network: Network, ada: Person, things: dict[str, str]) -> None:
+    admin = network.administrator
+    with away(network, "feed", refuses_tokens=True):
+        assert is_away(await ada.client.get("/api/v1/feeds/home"))
+        assert is_away(await admin.post("/posts", {"body": "Is anybody there?"}))
+        assert (await ada.client.get("/people")).status_code == 200
+    assert (await ada.client.get("/api/v1/feeds/home")).status_code == 200
 
 
 async def test_without_search_all_but_search_works(network: Network, ada: Person, things: dict[str, str]) -> None:
