@@ -33,7 +33,7 @@ from pathlib import Path
 import asyncpg
 from google.protobuf.message import Message
 
-from benchmarks.eventstore import BODY, TABLE, PostDecider, Posts, PublishPost
+from benchmarks.eventstore import BODY, MARKS, TABLE, Marks, PostDecider, Posts, PublishPost
 from benchmarks.gateway import PEOPLE, Connection, get, post, seed
 from libs.db.database import Transaction
 from libs.db.postgres import PostgresDatabase
@@ -66,20 +66,6 @@ CALLERS = 64
 LATENCY_RATE = 500
 LATENCY_SECONDS = 20
 PARTS = ("commands", "relay", "latency", "catchup", "costs")
-MARKS = "CREATE TABLE IF NOT EXISTS marks (post_id TEXT PRIMARY KEY, person_id TEXT NOT NULL);"
-
-
-class Marks:
-    """A plain projection: one row an event."""
-
-    name = "bench.marks"
-    handles: tuple[type[Message], ...] = (PostSaved,)
-    tables: tuple[str, ...] = ("marks",)
-
-    async def apply(self, event: Recorded, tx: Transaction) -> None:
-        data = event.data
-        assert isinstance(data, PostSaved)
-        await tx.execute("INSERT INTO marks (post_id, person_id) VALUES (:id, :person)", id=data.post_id, person=data.person_id)
 
 
 class Tally:

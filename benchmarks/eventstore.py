@@ -46,6 +46,7 @@ CREATE TABLE IF NOT EXISTS posts (
     version   INTEGER NOT NULL
 );
 """
+MARKS = "CREATE TABLE IF NOT EXISTS marks (post_id TEXT PRIMARY KEY, person_id TEXT NOT NULL);"
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +165,7 @@ class Marks:
 async def rebuilt_unsealed(folder: Path, count: int) -> float:
     """Events a second of a rebuild where nothing has to be decrypted."""
     database = SqliteDatabase(folder / "unsealed.db")
-    schema = SCHEMA + "CREATE TABLE IF NOT EXISTS marks (post_id TEXT PRIMARY KEY, person_id TEXT NOT NULL);"
+    schema = SCHEMA + MARKS
     await database.install(schema)
     store = EventStore("bench", database, (Marks(),))
     for first in range(0, count, 100):
