@@ -289,9 +289,15 @@ def _previous(folder: Path) -> Path:
     return before
 
 
+def _serving(host: Node) -> set[str]:
+    """The pods of the release's services, without those that are on their way out."""
+    items = host.get("pods", "-n", SPACE, "-l", "watercooler/role")["items"]
+    return {each["metadata"]["name"] for each in items if "deletionTimestamp" not in each["metadata"]}
+
+
 def _failing_migration(host: Node, installed: Installation, token: str) -> None:
     """It stops the upgrade, leaves its log, and the old version serves on."""
-    pods = {each["metadata"]["name"] for each in host.get("pods", "-n", SPACE)["items"]}
+    pods = _serving(host)
     installed._secret("elsewhere", {"url": installed_address(host, "postgres") + "_nowhere"})
     load = Load(host, installed.address(), token)
     said = ""
@@ -307,7 +313,7 @@ def _failing_migration(host: Node, installed: Installation, token: str) -> None:
     if "pre-upgrade" not in said:
         raise Problem(f"an upgrade whose migration fails must stop there: {said or 'it went through'}")
     load.end()
-    assert pods <= {each["metadata"]["name"] for each in host.get("pods", "-n", SPACE)["items"]}, "pods of the old version were replaced"
+    assert pods and pods <= _serving(host), "pods of the old version were replaced"
     assert host.kubectl("logs", "-n", SPACE, f"job/{RELEASE}-migrations", "--all-containers").strip(), "the failed Job left no log"
 
 
