@@ -4,7 +4,11 @@ import urllib.error
 import urllib.request
 
 failed = False
-for path, why in (("/healthz", "the gateway answers"), ("/readyz", "it has taken every event"), ("/", "it reaches the services a page needs")):
+for path, why in (
+    ("/healthz", "the gateway answers"),
+    ("/readyz", "it has taken every event"),
+    ("/", "it reaches the services a page needs"),
+):
     try:
         with urllib.request.urlopen(sys.argv[1] + path, timeout=20) as answer:
             print(f"ok: {why} ({path}: {answer.status})")
