@@ -314,7 +314,7 @@ def _failing_migration(host: Node, installed: Installation, token: str) -> None:
         raise Problem(f"an upgrade whose migration fails must stop there: {said or 'it went through'}")
     load.end()
     assert pods and pods <= _serving(host), "pods of the old version were replaced"
-    assert host.kubectl("logs", "-n", SPACE, f"job/{RELEASE}-migrations", "--all-containers").strip(), "the failed Job left no log"
+    assert host.kubectl("logs", "-n", SPACE, f"job/{RELEASE}-migrations", "--container", "migrate").strip(), "the failed Job left no log"
 
 
 def installed_address(host: Node, name: str) -> str:
