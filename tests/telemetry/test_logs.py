@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import structlog
+from google.protobuf.message import Message
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,6 +23,7 @@ from libs.rpc import server
 from libs.rpc.auth import Keys, Tokens
 from libs.rpc.errors import RpcError
 from libs.telemetry import logs, traces
+from watercooler.feed.v1.feed_service_pb2 import GetPostRequest
 
 Lines = Callable[[], list[dict[str, Any]]]
 
@@ -206,23 +208,24 @@ def test_any_value_becomes_json(value: Any, event: str) -> None:
 
 
 async def test_every_call_is_in_the_log_for_finding_faults_with_its_trace(lines: Lines, tmp_path: Path) -> None:
-    async def answer(request: str, context: object) -> str:
+    async def answer(request: Message, context: object) -> Message:
         return request
 
     call = server.around("/x.v1.Service/Do", answer, Tokens(Keys(tmp_path)))
-    assert await call("hello", None, "", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", 1.0) == "hello"
+    hello = GetPostRequest(post_id="hello")
+    assert await call(hello, None, "", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", 1.0) == hello
     (line,) = lines()
     assert (line["event"], line["level"], line["method"], line["code"]) == ("call", "debug", "/x.v1.Service/Do", "OK")
     assert line["trace_id"] == "4bf92f3577b34da6a3ce929d0e0e4736"
 
 
 async def test_a_full_disk_is_told_once_and_not_by_every_call(lines: Lines, tmp_path: Path) -> None:
-    async def full(request: str, context: object) -> str:
+    async def full(request: Message, context: object) -> Message:
         raise StorageFull("the disk is full")
 
     call = server.around("/x.v1.Service/Do", full, Tokens(Keys(tmp_path)))
     for _ in range(3):
         with pytest.raises(RpcError):
-            await call("hello", None, "", "", 1.0)
+            await call(GetPostRequest(), None, "", "", 1.0)
     (warned,) = [line for line in lines() if line["level"] == "warning"]
     assert (warned["event"], warned["reason"]) == ("call not possible now", "the disk is full")
