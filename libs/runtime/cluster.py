@@ -310,7 +310,7 @@ class Process:
         return found
 
     async def _watch_engines(self) -> None:
-        """Tell which engines answer this process, from its first moment on."""
+        """Tell which engines answer this process, from its first moment on; and by the health of its calls when its own work has died."""
         settings, needs = self.settings, self.service.needs
 
         async def database() -> None:
@@ -328,6 +328,8 @@ class Process:
             asked["s3"] = partial(_reach, [_host_port(settings.blob_endpoint)], "S3")
         told: dict[str, str] = {}
         while True:
+            if self.crew.dead and self._server is not None:  # /livez says so too; who looks by gRPC only restarts the process as well
+                await self._server.serving(False)
             for engine, ask in asked.items():
                 reason = ""
                 try:

@@ -159,7 +159,13 @@ blob: {url: {{ $blob.url | quote }}, endpoint: {{ $blob.endpoint | default "" | 
 {{- $_ := set $plain "SERVICE_ADDRESSES" (printf "%s-{service}.%s.svc:9000" (include "watercooler.fullname" $root) $root.Release.Namespace) -}}
 {{- $_ := set $plain "STOP_PAUSE" ($config.stopPause | default "3s") -}}
 {{- with $values.publicUrl -}}{{- $_ := set $plain "PUBLIC_URL" . -}}{{- end -}}
-{{- if $facts.http -}}{{- $_ := set $plain "HOST" "0.0.0.0" -}}{{- $_ := set $plain "PORT" 8000 -}}{{- end -}}
+{{- if $facts.http -}}
+{{- $_ := set $plain "HOST" "0.0.0.0" -}}{{- $_ := set $plain "PORT" 8000 -}}
+{{- if or ($values.ingress | default dict).enabled ($values.httpRoute | default dict).enabled -}}
+{{- /* What stands before the gateway runs in pods; without this all visitors would share its address, and the limit on signing in. */ -}}
+{{- $_ := set $plain "TRUSTED_PROXIES" "10.0.0.0/8,172.16.0.0/12,192.168.0.0/16,100.64.0.0/10,fc00::/7,127.0.0.0/8,::1/128" -}}
+{{- end -}}
+{{- end -}}
 {{- if has "search" $facts.needs -}}
 {{- $_ := set $plain "SEARCH_URL" $at.search.url -}}
 {{- with $at.search.username -}}{{- $_ := set $plain "SEARCH_USERNAME" . -}}{{- end -}}
