@@ -332,6 +332,27 @@ async def _roll_back(connection: Connection) -> None:
             raise
 
 
+_PLACE = r"\s*\$[0-9]+::[a-z ]+"
+_PLAIN_INSERT = re.compile(
+    rf"\s*(?P<into>INSERT\s+INTO\s+\w+\s*\([\w\s,]+\))\s*VALUES\s*\((?P<values>{_PLACE}(?:,{_PLACE})*)\)\s*", re.IGNORECASE
+)
+
+
+@lru_cache(maxsize=1_024)
+def _at_once(text: str) -> str | None:
+    """An insert of one row of nothing but parameters, as an insert of many rows given column by column; None for anything else.
+
+    The server takes a list a column several times as fast as a message a row.
+    """
+    plain = _PLAIN_INSERT.fullmatch(text)
+    if plain is None:
+        return None
+    columns = [each.strip() for each in plain["values"].split(",")]
+    if [each.partition("::")[0] for each in columns] != [f"${number + 1}" for number in range(len(columns))]:
+        return None
+    return f"{plain['into']} SELECT * FROM unnest({', '.join(f'{each}[]' for each in columns)})"
+
+
 # The prepared form of each statement that was ever sent together with others, by connection.
 _prepared: WeakKeyDictionary[Connection, dict[str, Any]] = WeakKeyDictionary()
 
@@ -441,7 +462,11 @@ class _Transaction:
             if len(batch) == 1:
                 await self._c.execute(first, *batch[0][1], timeout=self._seconds)
             elif all(text == first for text, _ in batch):
-                await self._c.executemany(first, [values for _, values in batch], timeout=self._seconds)
+                rows = [values for _, values in batch]
+                if (at_once := _at_once(first)) is not None:
+                    await self._c.execute(at_once, *map(list, zip(*rows, strict=True)), timeout=self._seconds)
+                else:
+                    await self._c.executemany(first, rows, timeout=self._seconds)
             else:
                 if len(_prepared.get(self._c, ())) > STATEMENTS_CACHED:
                     del _prepared[self._c]  # the driver lets go of each on the server too
