@@ -380,7 +380,7 @@ async def caught_up(log: RemoteLog | KafkaLog, other: PostgresDatabase, projecti
     return rate
 
 
-async def measure_catch_up(server: Postgres, kafka: Kafka, count: int) -> None:
+async def measure_catch_up(server: Postgres, kafka: Kafka, count: int, target: Path | None) -> None:
     """Print how fast a new projection takes a long log."""
     with tempfile.TemporaryDirectory(prefix=".bench-", dir=".") as folder:
         keys = Path(folder) / "keys"
@@ -398,6 +398,7 @@ async def measure_catch_up(server: Postgres, kafka: Kafka, count: int) -> None:
                     async with opened(server, MARKS) as (other, _):
                         rate = await caught_up(remote, other, projection, count)
                         print(f"catch-up over {count:,} events by EventLog/Read, {what:10}      {rate:9,.0f} /s")
+                keep(target, follow_event_ms=1000 / rate)
                 config = new_config(kafka)
                 store = EventStore("bench", database)
                 rate = await relayed(store, config, count)
@@ -473,10 +474,12 @@ async def table_bytes(address: str) -> tuple[dict[str, int], float]:
     return {row["relname"]: row["bytes"] for row in rows}, row_ms
 
 
-async def table_bytes_of(address: str) -> int:
-    """Bytes of a whole database."""
+async def tables_bytes(address: str) -> int:
+    """Bytes of all tables of a database with their indexes."""
     connection = await asyncpg.connect(address)
-    size: int = await connection.fetchval("SELECT pg_database_size(current_database())")
+    size: int = await connection.fetchval(
+        "SELECT SUM(pg_total_relation_size(oid)) FROM pg_class WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace"
+    )
     await connection.close()
     return size
 
@@ -543,7 +546,7 @@ def measured(cluster: Cluster, server: Postgres, search: OpenSearch, tokens: lis
         line = "  ".join(f"{name} {cost:5.2f}" for name, cost in spent[kind].items() if cost >= 0.005)
         print(f"{kind:9} {rate:7,.0f} /s, {sizes[kind]:6,} bytes an answer; ms of a processor: {line}")
     feed, row_ms = asyncio.run(table_bytes(cluster.database_url.replace("{service}", "feed")))
-    people = asyncio.run(table_bytes_of(cluster.database_url.replace("{service}", "identity")))
+    people = asyncio.run(tables_bytes(cluster.database_url.replace("{service}", "identity")))
     events = posts + 1500
     largest = sorted(feed.items(), key=lambda table: -table[1])[:8]
     print("feed's tables, bytes a post: " + ", ".join(f"{name} {size / events:,.0f}" for name, size in largest))
@@ -554,7 +557,7 @@ def measured(cluster: Cluster, server: Postgres, search: OpenSearch, tokens: lis
         feed_write_ms=spent["post"]["feed"], search_api_ms=spent["search"]["search"], identity_read_ms=spent["timeline"]["identity"],
         search_query_ms=spent["search"]["opensearch"], index_document_ms=spent["post"]["opensearch"],
         database_read_ms=spent["timeline"]["postgresql"], database_write_ms=spent["post"]["postgresql"],
-        follow_event_ms=spent["post"]["search"], answer_bytes=sizes["timeline"], event_bytes_database=feed["events"] / events,
+        search_post_ms=spent["post"]["search"], answer_bytes=sizes["timeline"], event_bytes_database=feed["events"] / events,
         post_bytes_database=sum(feed.values()) / events, person_bytes_database=people / PEOPLE, timeline_row_ms=row_ms,
         document_bytes_search=index_bytes(search.url),
     )
@@ -589,7 +592,7 @@ def main() -> None:
             if "latency" in parts:
                 asyncio.run(measure_latency(server, kafka))
             if "catchup" in parts:
-                asyncio.run(measure_catch_up(server, kafka, arguments.events))
+                asyncio.run(measure_catch_up(server, kafka, arguments.events, arguments.costs))
             if "costs" in parts:
                 measure_costs(folder, server, kafka, arguments.posts, arguments.costs)
         finally:

@@ -147,7 +147,7 @@ def play(size: Size, people: int, cost: dict[str, float], seconds: range) -> dic
         at["feed_commit"].take(writes * cost["commit_ms"] + fanned, second)
         at["feed_worker"].take(writes * cost["follow_event_ms"], second)
         at["feed_relay"].take(writes * cost["relay_event_ms"], second)
-        at["search_worker"].take(writes * cost["follow_event_ms"] + posts * cost["index_document_ms"], second)
+        at["search_worker"].take(writes * cost["follow_event_ms"] + posts * cost["search_post_ms"], second)
         at["search_nodes"].take(finds * cost["search_query_ms"] + posts * cost["index_document_ms"], second)
     return at
 
