@@ -29,7 +29,8 @@ function combobox(field, list, choose) {
   };
   const show = (visible) => {
     list.hidden = !visible;
-    field.setAttribute("aria-expanded", String(visible));
+    // A text with suggestions stays a text box, which has no such state.
+    if (field.getAttribute("role") === "combobox") field.setAttribute("aria-expanded", String(visible));
     if (visible) say(options().length);
     else select(null);
   };
