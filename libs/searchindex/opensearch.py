@@ -714,43 +714,25 @@ def _unstemmed(algorithm: str, word: str) -> str:
     return word
 
 
+def _cut(value: str, languages: Sequence[str]) -> list[str]:
+    return text.without_stems(text.forms(value, languages, _unstemmed))
+
+
 def _entry(document: Document | Removal) -> dict[str, Any]:
-    """What is indexed. A removal stays as id and version without audience: no query finds it and no late write revives it."""
-    entry: dict[str, Any] = {"id": document.id, "version": document.version}
+    entry = ranking.entry(document, _cut)
     if isinstance(document, Removal):
         return entry
     languages = text.languages_of(document.language)
-    tags = [ranking.folded_tag(tag) for tag in document.tags]
-    for name, value in (
-        ("title", document.title),
-        ("names", " ".join(document.names)),
-        ("keywords", " ".join(document.keywords)),
-        ("body", document.body),
-    ):
-        forms = text.without_stems(text.forms(value, languages, _unstemmed))
-        if name == "body":
-            forms.extend("#" + "".join(tag.split()) for tag in tags)
-        entry[name] = " ".join(text.words(value))
-        entry[f"{name}_forms"] = " ".join(forms)
+    for name, value in ranking.texts(document):
         for algorithm, words in text.to_stem(value, languages).items():
             entry[f"{name}_{algorithm}"] = " ".join(words)
     if document.kind == "person":
-        names = [document.title, *document.names]
-        entry["person_name"] = [text.folded_name(name)[:200] for name in names]
         entry["person_order"] = text.folded_name(document.title)[:200]
-        for name, values in (("person_words", names), ("person_keywords", document.keywords)):
+        for name, values in (("person_words", [document.title, *document.names]), ("person_keywords", document.keywords)):
             entry[name] = entry[f"{name}_starts"] = " ".join(text.names_terms(values))
     if document.create_time:
         entry["create_time"] = document.create_time
-    return entry | {
-        "kind": document.kind,
-        "audience": list(document.audience),
-        "language": [text.STEMMERS[language] for language in languages],
-        "author_id": document.author_id,
-        "community_id": document.community_id,
-        "tags": tags,
-        "stored": json.dumps(ranking.to_show(document), separators=(",", ":")),
-    }
+    return entry
 
 
 def _audience(keys: Sequence[str]) -> dict[str, Any]:

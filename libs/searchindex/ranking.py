@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from libs.searchindex import text
-from libs.searchindex.index import Document, Fragment, Hit, Query
+from libs.searchindex.index import Document, Fragment, Hit, Query, Removal
 
 FIELD_BOOSTS: Final = {"title": 3.0, "names": 3.0, "keywords": 1.5, "body": 1.0}
 OTHER_FIELDS: Final = 0.1  # the share of the score that the fields beside the best one add
@@ -53,6 +54,42 @@ def person_steps(options: Sequence[str]) -> Iterator[tuple[float, str, str, str,
 def folded_tag(tag: str) -> str:
     """A tag as it is compared, without its sign."""
     return text.fold(tag.strip().lstrip("#\uff03"))
+
+
+def texts(document: Document) -> tuple[tuple[str, str], ...]:
+    """The fields that hold words, by name."""
+    return (
+        ("title", document.title), ("names", " ".join(document.names)), ("keywords", " ".join(document.keywords)), ("body", document.body),
+    )
+
+
+def entry(document: Document | Removal, cut: Callable[[str, Sequence[str]], list[str]]) -> dict[str, Any]:
+    """What every engine indexes; `cut` makes the forms of a text in these languages.
+
+    A removal stays as id and version without audience: no query finds it and no late write revives it.
+    """
+    made: dict[str, Any] = {"id": document.id, "version": document.version}
+    if isinstance(document, Removal):
+        return made
+    languages = text.languages_of(document.language)
+    tags = [folded_tag(tag) for tag in document.tags]
+    for name, value in texts(document):
+        forms = cut(value, languages)
+        if name == "body":
+            forms.extend("#" + "".join(tag.split()) for tag in tags)
+        made[name] = " ".join(text.words(value))
+        made[f"{name}_forms"] = " ".join(forms)
+    if document.kind == "person":
+        made["person_name"] = [text.folded_name(name)[:200] for name in (document.title, *document.names)]
+    return made | {
+        "kind": document.kind,
+        "audience": list(document.audience),
+        "language": [text.STEMMERS[language] for language in languages],
+        "author_id": document.author_id,
+        "community_id": document.community_id,
+        "tags": tags,
+        "stored": json.dumps(to_show(document), separators=(",", ":")),
+    }
 
 
 def total(facets: Mapping[str, int], query: Query) -> int:

@@ -422,39 +422,18 @@ def _checkpoint_entry(checkpoint: Checkpoint) -> dict[str, Any]:
     return {"id": _checkpoint_id(checkpoint.source), "version": checkpoint.position}
 
 
+def _cut(value: str, languages: Sequence[str]) -> list[str]:
+    return text.forms(value, languages, stem)
+
+
 def _entry(document: Document | Removal) -> dict[str, Any]:
-    """What is indexed. A removal stays as id and version without audience: no query finds it and no late write revives it."""
-    entry: dict[str, Any] = {"id": document.id, "version": document.version}
+    entry = ranking.entry(document, _cut)
     if isinstance(document, Removal):
         return entry
-    languages = text.languages_of(document.language)
-    tags = [ranking.folded_tag(tag) for tag in document.tags]
-    for field, value in (
-        ("title", document.title),
-        ("names", " ".join(document.names)),
-        ("keywords", " ".join(document.keywords)),
-        ("body", document.body),
-    ):
-        forms = text.forms(value, languages, stem)
-        if field == "body":
-            forms.extend("#" + "".join(tag.split()) for tag in tags)
-        entry[field] = " ".join(text.words(value))
-        entry[f"{field}_forms"] = " ".join(forms)
     if document.kind == "person":
-        names = [document.title, *document.names]
-        entry["person_name"] = [text.folded_name(name)[:200] for name in names]
-        entry["person_words"] = " ".join(text.names_terms(names))
+        entry["person_words"] = " ".join(text.names_terms([document.title, *document.names]))
         entry["person_keywords"] = " ".join(text.names_terms(document.keywords))
-    return entry | {
-        "kind": document.kind,
-        "create_time": document.create_time,
-        "audience": list(document.audience),
-        "language": [text.STEMMERS[language] for language in languages],
-        "author_id": document.author_id,
-        "community_id": document.community_id,
-        "tags": tags,
-        "stored": json.dumps(ranking.to_show(document), separators=(",", ":")),
-    }
+    return entry | {"create_time": document.create_time}
 
 
 def _all(*queries: Clauses | Sequence[Clauses]) -> Clauses:
