@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -123,12 +124,13 @@ def document(services: Sequence[Service], settings: Settings) -> dict[str, Any]:
 
 
 def event_types(service: str) -> Iterator[Descriptor]:
-    """The events of a service, in the order of its proto: its messages that are no part of another message."""
-    file: FileDescriptor = import_module(f"watercooler.{service}.v1.events_pb2").DESCRIPTOR
-    parts = {
-        field.message_type.full_name for message in file.message_types_by_name.values() for field in message.fields if field.message_type
-    }
-    return (message for message in file.message_types_by_name.values() if message.full_name not in parts)
+    """The events of a service, in the order of its protos `events` and `<subject>_events`: messages that are no part of another message."""
+    package = f"watercooler.{service}.v1"
+    names = [module.name for module in iter_modules(import_module(package).__path__) if module.name.endswith("_events_pb2")]
+    files: list[FileDescriptor] = [import_module(f"{package}.{name}").DESCRIPTOR for name in ("events_pb2", *sorted(names))]
+    messages = [message for file in files for message in file.message_types_by_name.values()]
+    parts = {field.message_type.full_name for message in messages for field in message.fields if field.message_type}
+    return (message for message in messages if message.full_name not in parts)
 
 
 def _sends(channel: str, messages: Sequence[str]) -> dict[str, Any]:

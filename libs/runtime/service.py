@@ -4,6 +4,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,16 @@ from libs.rpc.auth import Tokens
 from libs.runtime.settings import Settings
 from libs.searchindex.index import IndexHome
 from libs.subscriptions.model import Consumer, Reactor
+
+
+def schema_of(package: str) -> str:
+    """The SQL of a service's tables: its `schema.sql`, or every file of its folder `schema`, by name."""
+    root = resources.files(package)
+    folder = root.joinpath("schema")
+    if not folder.is_dir():
+        return root.joinpath("schema.sql").read_text("utf-8")
+    files = sorted((file for file in folder.iterdir() if file.name.endswith(".sql")), key=lambda file: file.name)
+    return "\n".join(file.read_text("utf-8") for file in files)
 
 
 @dataclass(frozen=True, slots=True)

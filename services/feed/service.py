@@ -1,9 +1,7 @@
 """The feed: micro-blogging, communities, follows and notifications. Start reading here."""
 from __future__ import annotations
 
-from importlib import resources
-
-from libs.runtime.service import Assembly, Context, Follows, Service
+from libs.runtime.service import Assembly, Context, Follows, Service, schema_of
 from watercooler.feed.v1.feed_service_pb2_grpc import add_FeedServiceServicer_to_server
 
 from .api import FeedApi
@@ -24,7 +22,7 @@ def assemble(context: Context) -> Assembly:
 SERVICE = Service(
     name="feed",
     summary="Micro-blogging, communities, follows and notifications.",
-    schema=resources.files(__package__).joinpath("schema.sql").read_text("utf-8"),
+    schema=schema_of(__package__),
     streams={
         "post": post, "response": response, "follow": follow, "community": community, "membership": membership, "inbox": inbox,
         "author": author,

@@ -4,11 +4,10 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from datetime import timedelta
-from importlib import resources
 from typing import Final
 
 from libs.eventstore.model import Recorded
-from libs.runtime.service import Assembly, Context, Follows, Service
+from libs.runtime.service import Assembly, Context, Follows, Service, schema_of
 from libs.telemetry import logs
 from watercooler.identity.v1 import events_pb2 as events
 
@@ -82,7 +81,7 @@ def assemble(context: Context) -> Assembly:
 SERVICE = Service(
     name="gateway",
     summary="Web interface, REST API and live updates; owns no domain state but web sessions.",
-    schema=resources.files(__package__).joinpath("schema.sql").read_text("utf-8"),
+    schema=schema_of(__package__),
     assemble=assemble,
     subscribed=(Follows("identity", LeaversSignedOut()),),
     follows=("identity", "feed"),

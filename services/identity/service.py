@@ -1,9 +1,7 @@
 """The manifest of identity: start reading here."""
 from __future__ import annotations
 
-from importlib import resources
-
-from libs.runtime.service import Assembly, Context, Service
+from libs.runtime.service import Assembly, Context, Service, schema_of
 from watercooler.identity.v1.identity_service_pb2_grpc import add_IdentityServiceServicer_to_server
 
 from . import projections
@@ -31,7 +29,7 @@ def assemble(context: Context) -> Assembly:
 SERVICE = Service(
     name="identity",
     summary="People, the organisation, groups of the directory, sign-in and access tokens.",
-    schema=resources.files(__package__).joinpath("schema.sql").read_text("utf-8"),
+    schema=schema_of(__package__),
     assemble=assemble,
     streams={"organization": organization, "person": person, "group": group, "token": token},
     projections=projections.ALL,

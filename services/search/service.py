@@ -2,9 +2,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib import resources
 
-from libs.runtime.service import Assembly, Context, Follows, Service
+from libs.runtime.service import Assembly, Context, Follows, Service, schema_of
 from watercooler.search.v1.search_service_pb2_grpc import add_SearchServiceServicer_to_server
 
 from . import indexing
@@ -31,7 +30,7 @@ def assemble(context: Context) -> Assembly:
 SERVICE = Service(
     name="search",
     summary="Site search: one index over people, posts and communities, filtered by what the reader may see.",
-    schema=resources.files(__package__).joinpath("schema.sql").read_text("utf-8"),
+    schema=schema_of(__package__),
     assemble=assemble,
     follows=("identity", "feed"),
     needs=("search_url",),

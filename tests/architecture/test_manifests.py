@@ -30,11 +30,12 @@ def manifest(name: str) -> Service:
 
 
 def rpcs(name: str) -> list[str]:
-    """The methods of the service's own proto, in its order; none where it has no such proto."""
-    if not (ROOT / f"protos/watercooler/{name}/v1/{name}_service.proto").exists():
-        return []
-    module = importlib.import_module(f"watercooler.{name}.v1.{name}_service_pb2")
-    return [method.name for service in module.DESCRIPTOR.services_by_name.values() for method in service.methods]
+    """The methods of the service's own protos, in their order; none where it has no such proto."""
+    modules = [
+        importlib.import_module(f"watercooler.{name}.v1.{path.stem}_pb2")
+        for path in sorted((ROOT / f"protos/watercooler/{name}/v1").glob("*_service.proto"))
+    ]
+    return [method.name for module in modules for service in module.DESCRIPTOR.services_by_name.values() for method in service.methods]
 
 
 def facts(service: Service) -> dict[str, list[str]]:

@@ -1,4 +1,4 @@
-"""The read models of the feed; schema.sql says what stands in their tables."""
+"""The read models of the feed; the files of schema/ say what stands in their tables."""
 from .activity import Activity
 from .communities import Communities
 from .follows import FollowLists

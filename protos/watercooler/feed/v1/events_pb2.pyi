@@ -22,6 +22,32 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _PostKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PostKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PostKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    POST_KIND_UNSPECIFIED: _PostKind.ValueType  # 0
+    POST_KIND_QUESTION: _PostKind.ValueType  # 1
+    """Asks; an answer may be marked best."""
+    POST_KIND_PRAISE: _PostKind.ValueType  # 2
+    """Thanks named people for a company value."""
+    POST_KIND_ANNOUNCEMENT: _PostKind.ValueType  # 3
+    """Belongs to an announcement (announcement_events.proto)."""
+
+class PostKind(_PostKind, metaclass=_PostKindEnumTypeWrapper):
+    """What a post is meant as; unspecified: a plain post."""
+
+POST_KIND_UNSPECIFIED: PostKind.ValueType  # 0
+POST_KIND_QUESTION: PostKind.ValueType  # 1
+"""Asks; an answer may be marked best."""
+POST_KIND_PRAISE: PostKind.ValueType  # 2
+"""Thanks named people for a company value."""
+POST_KIND_ANNOUNCEMENT: PostKind.ValueType  # 3
+"""Belongs to an announcement (announcement_events.proto)."""
+Global___PostKind: _TypeAlias = PostKind  # noqa: Y015
+
 class _CommunityKind:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -67,6 +93,61 @@ MEMBER_ROLE_OWNER: MemberRole.ValueType  # 3
 Global___MemberRole: _TypeAlias = MemberRole  # noqa: Y015
 
 @_typing.final
+class Poll(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    MULTIPLE_FIELD_NUMBER: _builtins.int
+    ANONYMOUS_FIELD_NUMBER: _builtins.int
+    CLOSE_TIME_FIELD_NUMBER: _builtins.int
+    multiple: _builtins.bool
+    anonymous: _builtins.bool
+    """Nobody, the author included, can find out who chose what: votes carry a key instead of a person."""
+    @_builtins.property
+    def options(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def close_time(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        options: _abc.Iterable[_builtins.str] | None = ...,
+        multiple: _builtins.bool = ...,
+        anonymous: _builtins.bool = ...,
+        close_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["close_time", b"close_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["anonymous", b"anonymous", "close_time", b"close_time", "multiple", b"multiple", "options", b"options"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Poll: _TypeAlias = Poll  # noqa: Y015
+
+@_typing.final
+class Praise(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PERSON_IDS_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    value: _builtins.str
+    """One of the company's values, as it read then."""
+    @_builtins.property
+    def person_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        person_ids: _abc.Iterable[_builtins.str] | None = ...,
+        value: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["person_ids", b"person_ids", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Praise: _TypeAlias = Praise  # noqa: Y015
+
+@_typing.final
 class PostPublished(_message.Message):
     """Stream post-<id>."""
 
@@ -84,6 +165,15 @@ class PostPublished(_message.Message):
     ATTACHMENTS_FIELD_NUMBER: _builtins.int
     PUBLISH_TIME_FIELD_NUMBER: _builtins.int
     EXTERNAL_ID_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    WARNING_FIELD_NUMBER: _builtins.int
+    SENSITIVE_FIELD_NUMBER: _builtins.int
+    QUOTED_ID_FIELD_NUMBER: _builtins.int
+    POLL_FIELD_NUMBER: _builtins.int
+    PRAISE_FIELD_NUMBER: _builtins.int
+    MENTIONED_COMMUNITY_IDS_FIELD_NUMBER: _builtins.int
+    MENTIONED_GROUP_IDS_FIELD_NUMBER: _builtins.int
+    DRAFT_ID_FIELD_NUMBER: _builtins.int
     post_id: _builtins.str
     author_id: _builtins.str
     body: _builtins.str
@@ -95,6 +185,15 @@ class PostPublished(_message.Message):
     root_id: _builtins.str
     external_id: _builtins.str
     """Where it was imported from and under which key; empty when written here."""
+    kind: Global___PostKind.ValueType
+    warning: _builtins.str
+    """Shown before the text, which is folded under it."""
+    sensitive: _builtins.bool
+    """Pictures are covered until asked for."""
+    quoted_id: _builtins.str
+    """The post that this one quotes."""
+    draft_id: _builtins.str
+    """The draft it was written as; empty when none was kept."""
     @_builtins.property
     def audience(self) -> _audience_pb2.Audience: ...
     @_builtins.property
@@ -107,6 +206,16 @@ class PostPublished(_message.Message):
     def attachments(self) -> _containers.RepeatedCompositeFieldContainer[_blob_pb2.Attachment]: ...
     @_builtins.property
     def publish_time(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def poll(self) -> Global___Poll: ...
+    @_builtins.property
+    def praise(self) -> Global___Praise: ...
+    @_builtins.property
+    def mentioned_community_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def mentioned_group_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Groups of the directory."""
+
     def __init__(
         self,
         *,
@@ -122,10 +231,19 @@ class PostPublished(_message.Message):
         attachments: _abc.Iterable[_blob_pb2.Attachment] | None = ...,
         publish_time: _timestamp_pb2.Timestamp | None = ...,
         external_id: _builtins.str = ...,
+        kind: Global___PostKind.ValueType = ...,
+        warning: _builtins.str = ...,
+        sensitive: _builtins.bool = ...,
+        quoted_id: _builtins.str = ...,
+        poll: Global___Poll | None = ...,
+        praise: Global___Praise | None = ...,
+        mentioned_community_ids: _abc.Iterable[_builtins.str] | None = ...,
+        mentioned_group_ids: _abc.Iterable[_builtins.str] | None = ...,
+        draft_id: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["audience", b"audience", "publish_time", b"publish_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["audience", b"audience", "poll", b"poll", "praise", b"praise", "publish_time", b"publish_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attachments", b"attachments", "audience", b"audience", "author_id", b"author_id", "body", b"body", "external_id", b"external_id", "language", b"language", "mentioned_ids", b"mentioned_ids", "parent_id", b"parent_id", "post_id", b"post_id", "publish_time", b"publish_time", "root_id", b"root_id", "tags", b"tags"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attachments", b"attachments", "audience", b"audience", "author_id", b"author_id", "body", b"body", "draft_id", b"draft_id", "external_id", b"external_id", "kind", b"kind", "language", b"language", "mentioned_community_ids", b"mentioned_community_ids", "mentioned_group_ids", b"mentioned_group_ids", "mentioned_ids", b"mentioned_ids", "parent_id", b"parent_id", "poll", b"poll", "post_id", b"post_id", "praise", b"praise", "publish_time", b"publish_time", "quoted_id", b"quoted_id", "root_id", b"root_id", "sensitive", b"sensitive", "tags", b"tags", "warning", b"warning"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -143,10 +261,16 @@ class PostEdited(_message.Message):
     TAGS_FIELD_NUMBER: _builtins.int
     ATTACHMENTS_FIELD_NUMBER: _builtins.int
     EDIT_TIME_FIELD_NUMBER: _builtins.int
+    WARNING_FIELD_NUMBER: _builtins.int
+    SENSITIVE_FIELD_NUMBER: _builtins.int
+    MENTIONED_COMMUNITY_IDS_FIELD_NUMBER: _builtins.int
+    MENTIONED_GROUP_IDS_FIELD_NUMBER: _builtins.int
     post_id: _builtins.str
     author_id: _builtins.str
     body: _builtins.str
     language: _builtins.str
+    warning: _builtins.str
+    sensitive: _builtins.bool
     @_builtins.property
     def mentioned_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
@@ -155,6 +279,10 @@ class PostEdited(_message.Message):
     def attachments(self) -> _containers.RepeatedCompositeFieldContainer[_blob_pb2.Attachment]: ...
     @_builtins.property
     def edit_time(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def mentioned_community_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def mentioned_group_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     def __init__(
         self,
         *,
@@ -166,14 +294,221 @@ class PostEdited(_message.Message):
         tags: _abc.Iterable[_builtins.str] | None = ...,
         attachments: _abc.Iterable[_blob_pb2.Attachment] | None = ...,
         edit_time: _timestamp_pb2.Timestamp | None = ...,
+        warning: _builtins.str = ...,
+        sensitive: _builtins.bool = ...,
+        mentioned_community_ids: _abc.Iterable[_builtins.str] | None = ...,
+        mentioned_group_ids: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["edit_time", b"edit_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attachments", b"attachments", "author_id", b"author_id", "body", b"body", "edit_time", b"edit_time", "language", b"language", "mentioned_ids", b"mentioned_ids", "post_id", b"post_id", "tags", b"tags"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attachments", b"attachments", "author_id", b"author_id", "body", b"body", "edit_time", b"edit_time", "language", b"language", "mentioned_community_ids", b"mentioned_community_ids", "mentioned_group_ids", b"mentioned_group_ids", "mentioned_ids", b"mentioned_ids", "post_id", b"post_id", "sensitive", b"sensitive", "tags", b"tags", "warning", b"warning"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PostEdited: _TypeAlias = PostEdited  # noqa: Y015
+
+@_typing.final
+class PostReposted(_message.Message):
+    """Stream post-<id> of the repost itself: another's post passed on, whole and without a word; undone by PostDeleted. Who may not see the
+    original does not see the repost.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POST_ID_FIELD_NUMBER: _builtins.int
+    AUTHOR_ID_FIELD_NUMBER: _builtins.int
+    ORIGINAL_ID_FIELD_NUMBER: _builtins.int
+    ORIGINAL_AUTHOR_ID_FIELD_NUMBER: _builtins.int
+    AUDIENCE_FIELD_NUMBER: _builtins.int
+    REPOST_TIME_FIELD_NUMBER: _builtins.int
+    post_id: _builtins.str
+    author_id: _builtins.str
+    original_id: _builtins.str
+    original_author_id: _builtins.str
+    @_builtins.property
+    def audience(self) -> _audience_pb2.Audience:
+        """That of the original, or narrower."""
+
+    @_builtins.property
+    def repost_time(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        post_id: _builtins.str = ...,
+        author_id: _builtins.str = ...,
+        original_id: _builtins.str = ...,
+        original_author_id: _builtins.str = ...,
+        audience: _audience_pb2.Audience | None = ...,
+        repost_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["audience", b"audience", "repost_time", b"repost_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audience", b"audience", "author_id", b"author_id", "original_author_id", b"original_author_id", "original_id", b"original_id", "post_id", b"post_id", "repost_time", b"repost_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PostReposted: _TypeAlias = PostReposted  # noqa: Y015
+
+@_typing.final
+class PostPinned(_message.Message):
+    """Stands at the head of its author's page, or of the community's where a moderator pins it there."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POST_ID_FIELD_NUMBER: _builtins.int
+    PINNER_ID_FIELD_NUMBER: _builtins.int
+    COMMUNITY_ID_FIELD_NUMBER: _builtins.int
+    PIN_TIME_FIELD_NUMBER: _builtins.int
+    post_id: _builtins.str
+    pinner_id: _builtins.str
+    community_id: _builtins.str
+    """Empty: on the author's own page."""
+    @_builtins.property
+    def pin_time(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        post_id: _builtins.str = ...,
+        pinner_id: _builtins.str = ...,
+        community_id: _builtins.str = ...,
+        pin_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["pin_time", b"pin_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["community_id", b"community_id", "pin_time", b"pin_time", "pinner_id", b"pinner_id", "post_id", b"post_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PostPinned: _TypeAlias = PostPinned  # noqa: Y015
+
+@_typing.final
+class PostUnpinned(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POST_ID_FIELD_NUMBER: _builtins.int
+    PINNER_ID_FIELD_NUMBER: _builtins.int
+    COMMUNITY_ID_FIELD_NUMBER: _builtins.int
+    post_id: _builtins.str
+    pinner_id: _builtins.str
+    community_id: _builtins.str
+    def __init__(
+        self,
+        *,
+        post_id: _builtins.str = ...,
+        pinner_id: _builtins.str = ...,
+        community_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["community_id", b"community_id", "pinner_id", b"pinner_id", "post_id", b"post_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PostUnpinned: _TypeAlias = PostUnpinned  # noqa: Y015
+
+@_typing.final
+class LinkPreviewed(_message.Message):
+    """What the first link of a post leads to, as it was when it was fetched. A post without a preview has none yet, or never."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POST_ID_FIELD_NUMBER: _builtins.int
+    AUTHOR_ID_FIELD_NUMBER: _builtins.int
+    PREVIEW_FIELD_NUMBER: _builtins.int
+    post_id: _builtins.str
+    author_id: _builtins.str
+    @_builtins.property
+    def preview(self) -> Global___LinkPreview: ...
+    def __init__(
+        self,
+        *,
+        post_id: _builtins.str = ...,
+        author_id: _builtins.str = ...,
+        preview: Global___LinkPreview | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["preview", b"preview"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["author_id", b"author_id", "post_id", b"post_id", "preview", b"preview"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LinkPreviewed: _TypeAlias = LinkPreviewed  # noqa: Y015
+
+@_typing.final
+class LinkPreview(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    URL_FIELD_NUMBER: _builtins.int
+    TITLE_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    SITE_NAME_FIELD_NUMBER: _builtins.int
+    AUTHOR_NAME_FIELD_NUMBER: _builtins.int
+    IMAGE_BLOB_ID_FIELD_NUMBER: _builtins.int
+    IMAGE_WIDTH_FIELD_NUMBER: _builtins.int
+    IMAGE_HEIGHT_FIELD_NUMBER: _builtins.int
+    url: _builtins.str
+    title: _builtins.str
+    description: _builtins.str
+    site_name: _builtins.str
+    author_name: _builtins.str
+    image_blob_id: _builtins.str
+    """Our own copy; empty when there is no picture."""
+    image_width: _builtins.int
+    image_height: _builtins.int
+    def __init__(
+        self,
+        *,
+        url: _builtins.str = ...,
+        title: _builtins.str = ...,
+        description: _builtins.str = ...,
+        site_name: _builtins.str = ...,
+        author_name: _builtins.str = ...,
+        image_blob_id: _builtins.str = ...,
+        image_width: _builtins.int = ...,
+        image_height: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["author_name", b"author_name", "description", b"description", "image_blob_id", b"image_blob_id", "image_height", b"image_height", "image_width", b"image_width", "site_name", b"site_name", "title", b"title", "url", b"url"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LinkPreview: _TypeAlias = LinkPreview  # noqa: Y015
+
+@_typing.final
+class PollVoted(_message.Message):
+    """Stream vote-<pair of post and voter>: each voter's own, so that a popular poll is no contended stream."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POST_ID_FIELD_NUMBER: _builtins.int
+    VOTER_ID_FIELD_NUMBER: _builtins.int
+    CHOICES_FIELD_NUMBER: _builtins.int
+    VOTE_TIME_FIELD_NUMBER: _builtins.int
+    post_id: _builtins.str
+    voter_id: _builtins.str
+    """Empty where the poll is anonymous; so is the event's actor then."""
+    @_builtins.property
+    def choices(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Indices of options, ascending."""
+
+    @_builtins.property
+    def vote_time(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        post_id: _builtins.str = ...,
+        voter_id: _builtins.str = ...,
+        choices: _abc.Iterable[_builtins.int] | None = ...,
+        vote_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["vote_time", b"vote_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["choices", b"choices", "post_id", b"post_id", "vote_time", b"vote_time", "voter_id", b"voter_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PollVoted: _TypeAlias = PollVoted  # noqa: Y015
 
 @_typing.final
 class PostDeleted(_message.Message):
@@ -313,6 +648,53 @@ class PostUnsaved(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PostUnsaved: _TypeAlias = PostUnsaved  # noqa: Y015
+
+@_typing.final
+class ThreadMuted(_message.Message):
+    """The person is told nothing more of this thread."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POST_ID_FIELD_NUMBER: _builtins.int
+    PERSON_ID_FIELD_NUMBER: _builtins.int
+    post_id: _builtins.str
+    """The thread's first post."""
+    person_id: _builtins.str
+    def __init__(
+        self,
+        *,
+        post_id: _builtins.str = ...,
+        person_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["person_id", b"person_id", "post_id", b"post_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ThreadMuted: _TypeAlias = ThreadMuted  # noqa: Y015
+
+@_typing.final
+class ThreadUnmuted(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POST_ID_FIELD_NUMBER: _builtins.int
+    PERSON_ID_FIELD_NUMBER: _builtins.int
+    post_id: _builtins.str
+    person_id: _builtins.str
+    def __init__(
+        self,
+        *,
+        post_id: _builtins.str = ...,
+        person_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["person_id", b"person_id", "post_id", b"post_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ThreadUnmuted: _TypeAlias = ThreadUnmuted  # noqa: Y015
 
 @_typing.final
 class PostReadConfirmed(_message.Message):

@@ -39,6 +39,16 @@ class _TimelineKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Timeline
     TIMELINE_KIND_TAG: _TimelineKind.ValueType  # 5
     TIMELINE_KIND_SAVED: _TimelineKind.ValueType  # 6
     """What the caller saved."""
+    TIMELINE_KIND_PINNED: _TimelineKind.ValueType  # 7
+    """What is pinned on a person's or community's page."""
+    TIMELINE_KIND_LIST: _TimelineKind.ValueType  # 8
+    """The people on one of the caller's lists."""
+    TIMELINE_KIND_RANKED: _TimelineKind.ValueType  # 9
+    """Home by what is likely to matter to the caller, each with its reasons."""
+    TIMELINE_KIND_REACTED: _TimelineKind.ValueType  # 10
+    """What the caller reacted to."""
+    TIMELINE_KIND_DIRECT: _TimelineKind.ValueType  # 11
+    """What is for the caller and other named people only."""
 
 class TimelineKind(_TimelineKind, metaclass=_TimelineKindEnumTypeWrapper): ...
 
@@ -52,6 +62,16 @@ TIMELINE_KIND_PERSON: TimelineKind.ValueType  # 4
 TIMELINE_KIND_TAG: TimelineKind.ValueType  # 5
 TIMELINE_KIND_SAVED: TimelineKind.ValueType  # 6
 """What the caller saved."""
+TIMELINE_KIND_PINNED: TimelineKind.ValueType  # 7
+"""What is pinned on a person's or community's page."""
+TIMELINE_KIND_LIST: TimelineKind.ValueType  # 8
+"""The people on one of the caller's lists."""
+TIMELINE_KIND_RANKED: TimelineKind.ValueType  # 9
+"""Home by what is likely to matter to the caller, each with its reasons."""
+TIMELINE_KIND_REACTED: TimelineKind.ValueType  # 10
+"""What the caller reacted to."""
+TIMELINE_KIND_DIRECT: TimelineKind.ValueType  # 11
+"""What is for the caller and other named people only."""
 Global___TimelineKind: _TypeAlias = TimelineKind  # noqa: Y015
 
 class _NotificationKind:
@@ -69,6 +89,25 @@ class _NotificationKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Noti
     NOTIFICATION_KIND_JOINED: _NotificationKind.ValueType  # 6
     NOTIFICATION_KIND_DIRECT: _NotificationKind.ValueType  # 7
     """A direct post: the person is named in its audience."""
+    NOTIFICATION_KIND_REPOST: _NotificationKind.ValueType  # 8
+    NOTIFICATION_KIND_QUOTE: _NotificationKind.ValueType  # 9
+    NOTIFICATION_KIND_POLL: _NotificationKind.ValueType  # 10
+    """A poll the person voted in, or asked, has closed."""
+    NOTIFICATION_KIND_PRAISE: _NotificationKind.ValueType  # 11
+    NOTIFICATION_KIND_BEST_ANSWER: _NotificationKind.ValueType  # 12
+    NOTIFICATION_KIND_QUESTION: _NotificationKind.ValueType  # 13
+    """An unanswered question that the person may know the answer to."""
+    NOTIFICATION_KIND_ANNOUNCEMENT: _NotificationKind.ValueType  # 14
+    NOTIFICATION_KIND_REMINDER: _NotificationKind.ValueType  # 15
+    NOTIFICATION_KIND_CORRECTION: _NotificationKind.ValueType  # 16
+    NOTIFICATION_KIND_DECISION: _NotificationKind.ValueType  # 17
+    """A question to leaders or an idea of the person's has a new state."""
+    NOTIFICATION_KIND_MODERATION: _NotificationKind.ValueType  # 18
+    """A report or an appeal was decided, or waits for the person to decide."""
+    NOTIFICATION_KIND_POST: _NotificationKind.ValueType  # 19
+    """Somebody followed for every post has posted."""
+    NOTIFICATION_KIND_EDIT: _NotificationKind.ValueType  # 20
+    """A post that the person reacted to or passed on was edited."""
 
 class NotificationKind(_NotificationKind, metaclass=_NotificationKindEnumTypeWrapper): ...
 
@@ -81,6 +120,25 @@ NOTIFICATION_KIND_JOIN_REQUEST: NotificationKind.ValueType  # 5
 NOTIFICATION_KIND_JOINED: NotificationKind.ValueType  # 6
 NOTIFICATION_KIND_DIRECT: NotificationKind.ValueType  # 7
 """A direct post: the person is named in its audience."""
+NOTIFICATION_KIND_REPOST: NotificationKind.ValueType  # 8
+NOTIFICATION_KIND_QUOTE: NotificationKind.ValueType  # 9
+NOTIFICATION_KIND_POLL: NotificationKind.ValueType  # 10
+"""A poll the person voted in, or asked, has closed."""
+NOTIFICATION_KIND_PRAISE: NotificationKind.ValueType  # 11
+NOTIFICATION_KIND_BEST_ANSWER: NotificationKind.ValueType  # 12
+NOTIFICATION_KIND_QUESTION: NotificationKind.ValueType  # 13
+"""An unanswered question that the person may know the answer to."""
+NOTIFICATION_KIND_ANNOUNCEMENT: NotificationKind.ValueType  # 14
+NOTIFICATION_KIND_REMINDER: NotificationKind.ValueType  # 15
+NOTIFICATION_KIND_CORRECTION: NotificationKind.ValueType  # 16
+NOTIFICATION_KIND_DECISION: NotificationKind.ValueType  # 17
+"""A question to leaders or an idea of the person's has a new state."""
+NOTIFICATION_KIND_MODERATION: NotificationKind.ValueType  # 18
+"""A report or an appeal was decided, or waits for the person to decide."""
+NOTIFICATION_KIND_POST: NotificationKind.ValueType  # 19
+"""Somebody followed for every post has posted."""
+NOTIFICATION_KIND_EDIT: NotificationKind.ValueType  # 20
+"""A post that the person reacted to or passed on was edited."""
 Global___NotificationKind: _TypeAlias = NotificationKind  # noqa: Y015
 
 class _ImportOutcome:
@@ -172,28 +230,135 @@ Global___ReactionCount: _TypeAlias = ReactionCount  # noqa: Y015
 
 @_typing.final
 class Mention(_message.Message):
+    """Of a person, a community or a group of the directory: one of the ids is set."""
+
     DESCRIPTOR: _descriptor.Descriptor
 
     PERSON_ID_FIELD_NUMBER: _builtins.int
     HANDLE_FIELD_NUMBER: _builtins.int
     DISPLAY_NAME_FIELD_NUMBER: _builtins.int
+    COMMUNITY_ID_FIELD_NUMBER: _builtins.int
+    GROUP_ID_FIELD_NUMBER: _builtins.int
     person_id: _builtins.str
     handle: _builtins.str
     display_name: _builtins.str
+    community_id: _builtins.str
+    group_id: _builtins.str
     def __init__(
         self,
         *,
         person_id: _builtins.str = ...,
         handle: _builtins.str = ...,
         display_name: _builtins.str = ...,
+        community_id: _builtins.str = ...,
+        group_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["display_name", b"display_name", "handle", b"handle", "person_id", b"person_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["community_id", b"community_id", "display_name", b"display_name", "group_id", b"group_id", "handle", b"handle", "person_id", b"person_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Mention: _TypeAlias = Mention  # noqa: Y015
+
+@_typing.final
+class PollResult(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POLL_FIELD_NUMBER: _builtins.int
+    COUNTS_FIELD_NUMBER: _builtins.int
+    VOTER_COUNT_FIELD_NUMBER: _builtins.int
+    CLOSED_FIELD_NUMBER: _builtins.int
+    VOTED_FIELD_NUMBER: _builtins.int
+    MY_CHOICES_FIELD_NUMBER: _builtins.int
+    voter_count: _builtins.int
+    closed: _builtins.bool
+    voted: _builtins.bool
+    @_builtins.property
+    def poll(self) -> _events_pb2.Poll: ...
+    @_builtins.property
+    def counts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Votes for each option, in order."""
+
+    @_builtins.property
+    def my_choices(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Indices of the caller's choices; empty in an anonymous poll, where nobody can tell."""
+
+    def __init__(
+        self,
+        *,
+        poll: _events_pb2.Poll | None = ...,
+        counts: _abc.Iterable[_builtins.int] | None = ...,
+        voter_count: _builtins.int = ...,
+        closed: _builtins.bool = ...,
+        voted: _builtins.bool = ...,
+        my_choices: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["poll", b"poll"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["closed", b"closed", "counts", b"counts", "my_choices", b"my_choices", "poll", b"poll", "voted", b"voted", "voter_count", b"voter_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PollResult: _TypeAlias = PollResult  # noqa: Y015
+
+@_typing.final
+class CustomEmoji(_message.Message):
+    """A small picture that stands for `:shortcode:` in texts."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SHORTCODE_FIELD_NUMBER: _builtins.int
+    BLOB_ID_FIELD_NUMBER: _builtins.int
+    CATEGORY_FIELD_NUMBER: _builtins.int
+    HIDDEN_FIELD_NUMBER: _builtins.int
+    shortcode: _builtins.str
+    blob_id: _builtins.str
+    category: _builtins.str
+    hidden: _builtins.bool
+    def __init__(
+        self,
+        *,
+        shortcode: _builtins.str = ...,
+        blob_id: _builtins.str = ...,
+        category: _builtins.str = ...,
+        hidden: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blob_id", b"blob_id", "category", b"category", "hidden", b"hidden", "shortcode", b"shortcode"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CustomEmoji: _TypeAlias = CustomEmoji  # noqa: Y015
+
+@_typing.final
+class FilterMatch(_message.Message):
+    """A filter of the caller's that matches a post."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FILTER_ID_FIELD_NUMBER: _builtins.int
+    TITLE_FIELD_NUMBER: _builtins.int
+    KEYWORDS_FIELD_NUMBER: _builtins.int
+    filter_id: _builtins.str
+    title: _builtins.str
+    @_builtins.property
+    def keywords(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        filter_id: _builtins.str = ...,
+        title: _builtins.str = ...,
+        keywords: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter_id", b"filter_id", "keywords", b"keywords", "title", b"title"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FilterMatch: _TypeAlias = FilterMatch  # noqa: Y015
 
 @_typing.final
 class Post(_message.Message):
@@ -223,6 +388,30 @@ class Post(_message.Message):
     CAN_EDIT_FIELD_NUMBER: _builtins.int
     CAN_DELETE_FIELD_NUMBER: _builtins.int
     POSITION_FIELD_NUMBER: _builtins.int
+    WARNING_FIELD_NUMBER: _builtins.int
+    SENSITIVE_FIELD_NUMBER: _builtins.int
+    POLL_FIELD_NUMBER: _builtins.int
+    QUOTED_ID_FIELD_NUMBER: _builtins.int
+    QUOTED_FIELD_NUMBER: _builtins.int
+    REPOSTED_ID_FIELD_NUMBER: _builtins.int
+    REPOSTED_FIELD_NUMBER: _builtins.int
+    REPOST_COUNT_FIELD_NUMBER: _builtins.int
+    QUOTE_COUNT_FIELD_NUMBER: _builtins.int
+    MY_REPOST_ID_FIELD_NUMBER: _builtins.int
+    PREVIEW_FIELD_NUMBER: _builtins.int
+    PINNED_FIELD_NUMBER: _builtins.int
+    THREAD_MUTED_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    BEST_ANSWER_ID_FIELD_NUMBER: _builtins.int
+    IS_BEST_ANSWER_FIELD_NUMBER: _builtins.int
+    PRAISED_FIELD_NUMBER: _builtins.int
+    PRAISE_VALUE_FIELD_NUMBER: _builtins.int
+    EMOJIS_FIELD_NUMBER: _builtins.int
+    FILTERS_FIELD_NUMBER: _builtins.int
+    BOT_NAME_FIELD_NUMBER: _builtins.int
+    IDEA_STATE_FIELD_NUMBER: _builtins.int
+    ANNOUNCEMENT_ID_FIELD_NUMBER: _builtins.int
+    REASONS_FIELD_NUMBER: _builtins.int
     post_id: _builtins.str
     body: _builtins.str
     """Markdown subset; empty when deleted or erased."""
@@ -244,6 +433,28 @@ class Post(_message.Message):
     can_delete: _builtins.bool
     position: _builtins.int
     """Position in the feed's log of the post's publication."""
+    warning: _builtins.str
+    sensitive: _builtins.bool
+    quoted_id: _builtins.str
+    reposted_id: _builtins.str
+    """Set in a repost, which has no text of its own."""
+    repost_count: _builtins.int
+    quote_count: _builtins.int
+    my_repost_id: _builtins.str
+    """The caller's own repost of this post; empty without."""
+    pinned: _builtins.bool
+    thread_muted: _builtins.bool
+    kind: _events_pb2.PostKind.ValueType
+    best_answer_id: _builtins.str
+    """Of a question: the reply marked best; empty while there is none."""
+    is_best_answer: _builtins.bool
+    """Of a reply: it is its question's best answer."""
+    praise_value: _builtins.str
+    bot_name: _builtins.str
+    """Written by a bot or an incoming webhook: its name."""
+    idea_state: _builtins.str
+    """The idea that was made of it: its state's name; empty where it is none."""
+    announcement_id: _builtins.str
     @_builtins.property
     def author(self) -> Global___Author: ...
     @_builtins.property
@@ -262,6 +473,28 @@ class Post(_message.Message):
 
     @_builtins.property
     def reactions(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReactionCount]: ...
+    @_builtins.property
+    def poll(self) -> Global___PollResult: ...
+    @_builtins.property
+    def quoted(self) -> Global___Post:
+        """Unset where the caller may not see it, or it is gone. Its own quoted post is not filled in."""
+
+    @_builtins.property
+    def reposted(self) -> Global___Post: ...
+    @_builtins.property
+    def preview(self) -> _events_pb2.LinkPreview: ...
+    @_builtins.property
+    def praised(self) -> _containers.RepeatedCompositeFieldContainer[Global___Author]: ...
+    @_builtins.property
+    def emojis(self) -> _containers.RepeatedCompositeFieldContainer[Global___CustomEmoji]: ...
+    @_builtins.property
+    def filters(self) -> _containers.RepeatedCompositeFieldContainer[Global___FilterMatch]:
+        """Filters of the caller's that match, in timelines where they apply."""
+
+    @_builtins.property
+    def reasons(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Why it stands where it stands (ranked timeline only), each a short reason for people."""
+
     def __init__(
         self,
         *,
@@ -289,10 +522,34 @@ class Post(_message.Message):
         can_edit: _builtins.bool = ...,
         can_delete: _builtins.bool = ...,
         position: _builtins.int = ...,
+        warning: _builtins.str = ...,
+        sensitive: _builtins.bool = ...,
+        poll: Global___PollResult | None = ...,
+        quoted_id: _builtins.str = ...,
+        quoted: Global___Post | None = ...,
+        reposted_id: _builtins.str = ...,
+        reposted: Global___Post | None = ...,
+        repost_count: _builtins.int = ...,
+        quote_count: _builtins.int = ...,
+        my_repost_id: _builtins.str = ...,
+        preview: _events_pb2.LinkPreview | None = ...,
+        pinned: _builtins.bool = ...,
+        thread_muted: _builtins.bool = ...,
+        kind: _events_pb2.PostKind.ValueType = ...,
+        best_answer_id: _builtins.str = ...,
+        is_best_answer: _builtins.bool = ...,
+        praised: _abc.Iterable[Global___Author] | None = ...,
+        praise_value: _builtins.str = ...,
+        emojis: _abc.Iterable[Global___CustomEmoji] | None = ...,
+        filters: _abc.Iterable[Global___FilterMatch] | None = ...,
+        bot_name: _builtins.str = ...,
+        idea_state: _builtins.str = ...,
+        announcement_id: _builtins.str = ...,
+        reasons: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["audience", b"audience", "author", b"author", "edit_time", b"edit_time", "publish_time", b"publish_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["audience", b"audience", "author", b"author", "edit_time", b"edit_time", "poll", b"poll", "preview", b"preview", "publish_time", b"publish_time", "quoted", b"quoted", "reposted", b"reposted"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attachments", b"attachments", "audience", b"audience", "author", b"author", "body", b"body", "can_delete", b"can_delete", "can_edit", b"can_edit", "community_name", b"community_name", "deleted", b"deleted", "edit_time", b"edit_time", "erased", b"erased", "etag", b"etag", "language", b"language", "mentions", b"mentions", "parent_id", b"parent_id", "position", b"position", "post_id", b"post_id", "publish_time", b"publish_time", "reactions", b"reactions", "read_confirmation_count", b"read_confirmation_count", "read_confirmed", b"read_confirmed", "reply_count", b"reply_count", "root_id", b"root_id", "saved", b"saved", "tags", b"tags"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["announcement_id", b"announcement_id", "attachments", b"attachments", "audience", b"audience", "author", b"author", "best_answer_id", b"best_answer_id", "body", b"body", "bot_name", b"bot_name", "can_delete", b"can_delete", "can_edit", b"can_edit", "community_name", b"community_name", "deleted", b"deleted", "edit_time", b"edit_time", "emojis", b"emojis", "erased", b"erased", "etag", b"etag", "filters", b"filters", "idea_state", b"idea_state", "is_best_answer", b"is_best_answer", "kind", b"kind", "language", b"language", "mentions", b"mentions", "my_repost_id", b"my_repost_id", "parent_id", b"parent_id", "pinned", b"pinned", "poll", b"poll", "position", b"position", "post_id", b"post_id", "praise_value", b"praise_value", "praised", b"praised", "preview", b"preview", "publish_time", b"publish_time", "quote_count", b"quote_count", "quoted", b"quoted", "quoted_id", b"quoted_id", "reactions", b"reactions", "read_confirmation_count", b"read_confirmation_count", "read_confirmed", b"read_confirmed", "reasons", b"reasons", "reply_count", b"reply_count", "repost_count", b"repost_count", "reposted", b"reposted", "reposted_id", b"reposted_id", "root_id", b"root_id", "saved", b"saved", "sensitive", b"sensitive", "tags", b"tags", "thread_muted", b"thread_muted", "warning", b"warning"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -308,16 +565,34 @@ class PublishPostRequest(_message.Message):
     PARENT_ID_FIELD_NUMBER: _builtins.int
     ATTACHMENTS_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    WARNING_FIELD_NUMBER: _builtins.int
+    SENSITIVE_FIELD_NUMBER: _builtins.int
+    QUOTED_ID_FIELD_NUMBER: _builtins.int
+    POLL_FIELD_NUMBER: _builtins.int
+    PRAISED_IDS_FIELD_NUMBER: _builtins.int
+    PRAISE_VALUE_FIELD_NUMBER: _builtins.int
     body: _builtins.str
     language: _builtins.str
     parent_id: _builtins.str
     request_id: _builtins.str
+    kind: _events_pb2.PostKind.ValueType
+    """Question or plain; praise follows from `praised_ids`; announcements have their own service."""
+    warning: _builtins.str
+    sensitive: _builtins.bool
+    quoted_id: _builtins.str
+    praise_value: _builtins.str
+    """Required with `praised_ids`: one of the company's values."""
     @_builtins.property
     def audience(self) -> _audience_pb2.Audience:
         """Unset: everyone; for a reply, always the audience of the thread."""
 
     @_builtins.property
     def attachments(self) -> _containers.RepeatedCompositeFieldContainer[_blob_pb2.Attachment]: ...
+    @_builtins.property
+    def poll(self) -> _events_pb2.Poll: ...
+    @_builtins.property
+    def praised_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     def __init__(
         self,
         *,
@@ -327,10 +602,17 @@ class PublishPostRequest(_message.Message):
         parent_id: _builtins.str = ...,
         attachments: _abc.Iterable[_blob_pb2.Attachment] | None = ...,
         request_id: _builtins.str = ...,
+        kind: _events_pb2.PostKind.ValueType = ...,
+        warning: _builtins.str = ...,
+        sensitive: _builtins.bool = ...,
+        quoted_id: _builtins.str = ...,
+        poll: _events_pb2.Poll | None = ...,
+        praised_ids: _abc.Iterable[_builtins.str] | None = ...,
+        praise_value: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["audience", b"audience"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["audience", b"audience", "poll", b"poll"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attachments", b"attachments", "audience", b"audience", "body", b"body", "language", b"language", "parent_id", b"parent_id", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attachments", b"attachments", "audience", b"audience", "body", b"body", "kind", b"kind", "language", b"language", "parent_id", b"parent_id", "poll", b"poll", "praise_value", b"praise_value", "praised_ids", b"praised_ids", "quoted_id", b"quoted_id", "request_id", b"request_id", "sensitive", b"sensitive", "warning", b"warning"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -405,12 +687,16 @@ class EditPostRequest(_message.Message):
     ATTACHMENTS_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    WARNING_FIELD_NUMBER: _builtins.int
+    SENSITIVE_FIELD_NUMBER: _builtins.int
     post_id: _builtins.str
     body: _builtins.str
     language: _builtins.str
     etag: _builtins.str
     """The version the edit was made on; ABORTED when another edit came first. Empty: whatever the version."""
     request_id: _builtins.str
+    warning: _builtins.str
+    sensitive: _builtins.bool
     @_builtins.property
     def attachments(self) -> _containers.RepeatedCompositeFieldContainer[_blob_pb2.Attachment]: ...
     def __init__(
@@ -422,10 +708,12 @@ class EditPostRequest(_message.Message):
         attachments: _abc.Iterable[_blob_pb2.Attachment] | None = ...,
         etag: _builtins.str = ...,
         request_id: _builtins.str = ...,
+        warning: _builtins.str = ...,
+        sensitive: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attachments", b"attachments", "body", b"body", "etag", b"etag", "language", b"language", "post_id", b"post_id", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attachments", b"attachments", "body", b"body", "etag", b"etag", "language", b"language", "post_id", b"post_id", "request_id", b"request_id", "sensitive", b"sensitive", "warning", b"warning"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -776,6 +1064,225 @@ class ConfirmReadRequest(_message.Message):
 Global___ConfirmReadRequest: _TypeAlias = ConfirmReadRequest  # noqa: Y015
 
 @_typing.final
+class RepostPostRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POST_ID_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    post_id: _builtins.str
+    request_id: _builtins.str
+    def __init__(
+        self,
+        *,
+        post_id: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["post_id", b"post_id", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RepostPostRequest: _TypeAlias = RepostPostRequest  # noqa: Y015
+
+@_typing.final
+class UndoRepostRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POST_ID_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    post_id: _builtins.str
+    """The original."""
+    request_id: _builtins.str
+    def __init__(
+        self,
+        *,
+        post_id: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["post_id", b"post_id", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UndoRepostRequest: _TypeAlias = UndoRepostRequest  # noqa: Y015
+
+@_typing.final
+class ListRepostersRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POST_ID_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    post_id: _builtins.str
+    page_size: _builtins.int
+    page_token: _builtins.str
+    def __init__(
+        self,
+        *,
+        post_id: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "post_id", b"post_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListRepostersRequest: _TypeAlias = ListRepostersRequest  # noqa: Y015
+
+@_typing.final
+class ListQuotesRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POST_ID_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    post_id: _builtins.str
+    page_size: _builtins.int
+    page_token: _builtins.str
+    def __init__(
+        self,
+        *,
+        post_id: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "post_id", b"post_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListQuotesRequest: _TypeAlias = ListQuotesRequest  # noqa: Y015
+
+@_typing.final
+class PinPostRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POST_ID_FIELD_NUMBER: _builtins.int
+    IN_COMMUNITY_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    post_id: _builtins.str
+    in_community: _builtins.bool
+    """Pins it for the community it stands in, by those who moderate there; else on the caller's own page."""
+    request_id: _builtins.str
+    def __init__(
+        self,
+        *,
+        post_id: _builtins.str = ...,
+        in_community: _builtins.bool = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["in_community", b"in_community", "post_id", b"post_id", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PinPostRequest: _TypeAlias = PinPostRequest  # noqa: Y015
+
+@_typing.final
+class UnpinPostRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POST_ID_FIELD_NUMBER: _builtins.int
+    IN_COMMUNITY_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    post_id: _builtins.str
+    in_community: _builtins.bool
+    request_id: _builtins.str
+    def __init__(
+        self,
+        *,
+        post_id: _builtins.str = ...,
+        in_community: _builtins.bool = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["in_community", b"in_community", "post_id", b"post_id", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UnpinPostRequest: _TypeAlias = UnpinPostRequest  # noqa: Y015
+
+@_typing.final
+class MuteThreadRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POST_ID_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    post_id: _builtins.str
+    """Any post of the thread."""
+    request_id: _builtins.str
+    def __init__(
+        self,
+        *,
+        post_id: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["post_id", b"post_id", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MuteThreadRequest: _TypeAlias = MuteThreadRequest  # noqa: Y015
+
+@_typing.final
+class UnmuteThreadRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POST_ID_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    post_id: _builtins.str
+    request_id: _builtins.str
+    def __init__(
+        self,
+        *,
+        post_id: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["post_id", b"post_id", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UnmuteThreadRequest: _TypeAlias = UnmuteThreadRequest  # noqa: Y015
+
+@_typing.final
+class VotePollRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POST_ID_FIELD_NUMBER: _builtins.int
+    CHOICES_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    post_id: _builtins.str
+    request_id: _builtins.str
+    @_builtins.property
+    def choices(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Indices of options; one unless the poll takes several. A vote stands."""
+
+    def __init__(
+        self,
+        *,
+        post_id: _builtins.str = ...,
+        choices: _abc.Iterable[_builtins.int] | None = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["choices", b"choices", "post_id", b"post_id", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VotePollRequest: _TypeAlias = VotePollRequest  # noqa: Y015
+
+@_typing.final
 class ListTimelineRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -785,6 +1292,10 @@ class ListTimelineRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     INCLUDE_REPLIES_FIELD_NUMBER: _builtins.int
     ONLY_ATTACHMENTS_FIELD_NUMBER: _builtins.int
+    AFTER_ID_FIELD_NUMBER: _builtins.int
+    BEFORE_ID_FIELD_NUMBER: _builtins.int
+    FROM_OLDEST_FIELD_NUMBER: _builtins.int
+    EXCLUDE_REPOSTS_FIELD_NUMBER: _builtins.int
     kind: Global___TimelineKind.ValueType
     subject: _builtins.str
     """The community's or person's id or the tag, as the kind asks."""
@@ -794,6 +1305,14 @@ class ListTimelineRequest(_message.Message):
     """With replies (person timelines only)."""
     only_attachments: _builtins.bool
     """Only posts with a picture."""
+    after_id: _builtins.str
+    """Only what is newer than this post, the oldest of it first on the page that begins there when `from_oldest`."""
+    before_id: _builtins.str
+    """Only what is older than this post; another way to say where a page begins."""
+    from_oldest: _builtins.bool
+    """The page that follows `after_id` instead of the newest one; posts are still given newest first."""
+    exclude_reposts: _builtins.bool
+    """Without reposts (home and person timelines)."""
     def __init__(
         self,
         *,
@@ -803,10 +1322,14 @@ class ListTimelineRequest(_message.Message):
         page_token: _builtins.str = ...,
         include_replies: _builtins.bool = ...,
         only_attachments: _builtins.bool = ...,
+        after_id: _builtins.str = ...,
+        before_id: _builtins.str = ...,
+        from_oldest: _builtins.bool = ...,
+        exclude_reposts: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["include_replies", b"include_replies", "kind", b"kind", "only_attachments", b"only_attachments", "page_size", b"page_size", "page_token", b"page_token", "subject", b"subject"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_id", b"after_id", "before_id", b"before_id", "exclude_reposts", b"exclude_reposts", "from_oldest", b"from_oldest", "include_replies", b"include_replies", "kind", b"kind", "only_attachments", b"only_attachments", "page_size", b"page_size", "page_token", b"page_token", "subject", b"subject"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

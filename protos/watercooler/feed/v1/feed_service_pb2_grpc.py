@@ -105,6 +105,51 @@ class FeedServiceStub:
                 request_serializer=watercooler_dot_feed_dot_v1_dot_feed__service__pb2.ListTimelineRequest.SerializeToString,
                 response_deserializer=watercooler_dot_feed_dot_v1_dot_feed__service__pb2.ListTimelineResponse.FromString,
                 _registered_method=True)
+        self.RepostPost = channel.unary_unary(
+                '/watercooler.feed.v1.FeedService/RepostPost',
+                request_serializer=watercooler_dot_feed_dot_v1_dot_feed__service__pb2.RepostPostRequest.SerializeToString,
+                response_deserializer=watercooler_dot_feed_dot_v1_dot_feed__service__pb2.Post.FromString,
+                _registered_method=True)
+        self.UndoRepost = channel.unary_unary(
+                '/watercooler.feed.v1.FeedService/UndoRepost',
+                request_serializer=watercooler_dot_feed_dot_v1_dot_feed__service__pb2.UndoRepostRequest.SerializeToString,
+                response_deserializer=watercooler_dot_feed_dot_v1_dot_feed__service__pb2.Post.FromString,
+                _registered_method=True)
+        self.ListReposters = channel.unary_unary(
+                '/watercooler.feed.v1.FeedService/ListReposters',
+                request_serializer=watercooler_dot_feed_dot_v1_dot_feed__service__pb2.ListRepostersRequest.SerializeToString,
+                response_deserializer=watercooler_dot_feed_dot_v1_dot_feed__service__pb2.ListFollowsResponse.FromString,
+                _registered_method=True)
+        self.ListQuotes = channel.unary_unary(
+                '/watercooler.feed.v1.FeedService/ListQuotes',
+                request_serializer=watercooler_dot_feed_dot_v1_dot_feed__service__pb2.ListQuotesRequest.SerializeToString,
+                response_deserializer=watercooler_dot_feed_dot_v1_dot_feed__service__pb2.ListTimelineResponse.FromString,
+                _registered_method=True)
+        self.PinPost = channel.unary_unary(
+                '/watercooler.feed.v1.FeedService/PinPost',
+                request_serializer=watercooler_dot_feed_dot_v1_dot_feed__service__pb2.PinPostRequest.SerializeToString,
+                response_deserializer=watercooler_dot_feed_dot_v1_dot_feed__service__pb2.Post.FromString,
+                _registered_method=True)
+        self.UnpinPost = channel.unary_unary(
+                '/watercooler.feed.v1.FeedService/UnpinPost',
+                request_serializer=watercooler_dot_feed_dot_v1_dot_feed__service__pb2.UnpinPostRequest.SerializeToString,
+                response_deserializer=watercooler_dot_feed_dot_v1_dot_feed__service__pb2.Post.FromString,
+                _registered_method=True)
+        self.MuteThread = channel.unary_unary(
+                '/watercooler.feed.v1.FeedService/MuteThread',
+                request_serializer=watercooler_dot_feed_dot_v1_dot_feed__service__pb2.MuteThreadRequest.SerializeToString,
+                response_deserializer=watercooler_dot_feed_dot_v1_dot_feed__service__pb2.Post.FromString,
+                _registered_method=True)
+        self.UnmuteThread = channel.unary_unary(
+                '/watercooler.feed.v1.FeedService/UnmuteThread',
+                request_serializer=watercooler_dot_feed_dot_v1_dot_feed__service__pb2.UnmuteThreadRequest.SerializeToString,
+                response_deserializer=watercooler_dot_feed_dot_v1_dot_feed__service__pb2.Post.FromString,
+                _registered_method=True)
+        self.VotePoll = channel.unary_unary(
+                '/watercooler.feed.v1.FeedService/VotePoll',
+                request_serializer=watercooler_dot_feed_dot_v1_dot_feed__service__pb2.VotePollRequest.SerializeToString,
+                response_deserializer=watercooler_dot_feed_dot_v1_dot_feed__service__pb2.Post.FromString,
+                _registered_method=True)
         self.CheckVisibility = channel.unary_unary(
                 '/watercooler.feed.v1.FeedService/CheckVisibility',
                 request_serializer=watercooler_dot_feed_dot_v1_dot_feed__service__pb2.CheckVisibilityRequest.SerializeToString,
@@ -351,6 +396,61 @@ class FeedServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListTimeline(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RepostPost(self, request, context):
+        """Passes a post on; the caller's repost of it, were it the second time.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UndoRepost(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListReposters(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListQuotes(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PinPost(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UnpinPost(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def MuteThread(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UnmuteThread(self, request, context):
+        """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def VotePoll(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -628,6 +728,51 @@ def add_FeedServiceServicer_to_server(servicer, server):
                     servicer.ListTimeline,
                     request_deserializer=watercooler_dot_feed_dot_v1_dot_feed__service__pb2.ListTimelineRequest.FromString,
                     response_serializer=watercooler_dot_feed_dot_v1_dot_feed__service__pb2.ListTimelineResponse.SerializeToString,
+            ),
+            'RepostPost': grpc.unary_unary_rpc_method_handler(
+                    servicer.RepostPost,
+                    request_deserializer=watercooler_dot_feed_dot_v1_dot_feed__service__pb2.RepostPostRequest.FromString,
+                    response_serializer=watercooler_dot_feed_dot_v1_dot_feed__service__pb2.Post.SerializeToString,
+            ),
+            'UndoRepost': grpc.unary_unary_rpc_method_handler(
+                    servicer.UndoRepost,
+                    request_deserializer=watercooler_dot_feed_dot_v1_dot_feed__service__pb2.UndoRepostRequest.FromString,
+                    response_serializer=watercooler_dot_feed_dot_v1_dot_feed__service__pb2.Post.SerializeToString,
+            ),
+            'ListReposters': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListReposters,
+                    request_deserializer=watercooler_dot_feed_dot_v1_dot_feed__service__pb2.ListRepostersRequest.FromString,
+                    response_serializer=watercooler_dot_feed_dot_v1_dot_feed__service__pb2.ListFollowsResponse.SerializeToString,
+            ),
+            'ListQuotes': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListQuotes,
+                    request_deserializer=watercooler_dot_feed_dot_v1_dot_feed__service__pb2.ListQuotesRequest.FromString,
+                    response_serializer=watercooler_dot_feed_dot_v1_dot_feed__service__pb2.ListTimelineResponse.SerializeToString,
+            ),
+            'PinPost': grpc.unary_unary_rpc_method_handler(
+                    servicer.PinPost,
+                    request_deserializer=watercooler_dot_feed_dot_v1_dot_feed__service__pb2.PinPostRequest.FromString,
+                    response_serializer=watercooler_dot_feed_dot_v1_dot_feed__service__pb2.Post.SerializeToString,
+            ),
+            'UnpinPost': grpc.unary_unary_rpc_method_handler(
+                    servicer.UnpinPost,
+                    request_deserializer=watercooler_dot_feed_dot_v1_dot_feed__service__pb2.UnpinPostRequest.FromString,
+                    response_serializer=watercooler_dot_feed_dot_v1_dot_feed__service__pb2.Post.SerializeToString,
+            ),
+            'MuteThread': grpc.unary_unary_rpc_method_handler(
+                    servicer.MuteThread,
+                    request_deserializer=watercooler_dot_feed_dot_v1_dot_feed__service__pb2.MuteThreadRequest.FromString,
+                    response_serializer=watercooler_dot_feed_dot_v1_dot_feed__service__pb2.Post.SerializeToString,
+            ),
+            'UnmuteThread': grpc.unary_unary_rpc_method_handler(
+                    servicer.UnmuteThread,
+                    request_deserializer=watercooler_dot_feed_dot_v1_dot_feed__service__pb2.UnmuteThreadRequest.FromString,
+                    response_serializer=watercooler_dot_feed_dot_v1_dot_feed__service__pb2.Post.SerializeToString,
+            ),
+            'VotePoll': grpc.unary_unary_rpc_method_handler(
+                    servicer.VotePoll,
+                    request_deserializer=watercooler_dot_feed_dot_v1_dot_feed__service__pb2.VotePollRequest.FromString,
+                    response_serializer=watercooler_dot_feed_dot_v1_dot_feed__service__pb2.Post.SerializeToString,
             ),
             'CheckVisibility': grpc.unary_unary_rpc_method_handler(
                     servicer.CheckVisibility,
@@ -1169,6 +1314,249 @@ class FeedService:
             '/watercooler.feed.v1.FeedService/ListTimeline',
             watercooler_dot_feed_dot_v1_dot_feed__service__pb2.ListTimelineRequest.SerializeToString,
             watercooler_dot_feed_dot_v1_dot_feed__service__pb2.ListTimelineResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RepostPost(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/watercooler.feed.v1.FeedService/RepostPost',
+            watercooler_dot_feed_dot_v1_dot_feed__service__pb2.RepostPostRequest.SerializeToString,
+            watercooler_dot_feed_dot_v1_dot_feed__service__pb2.Post.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UndoRepost(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/watercooler.feed.v1.FeedService/UndoRepost',
+            watercooler_dot_feed_dot_v1_dot_feed__service__pb2.UndoRepostRequest.SerializeToString,
+            watercooler_dot_feed_dot_v1_dot_feed__service__pb2.Post.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListReposters(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/watercooler.feed.v1.FeedService/ListReposters',
+            watercooler_dot_feed_dot_v1_dot_feed__service__pb2.ListRepostersRequest.SerializeToString,
+            watercooler_dot_feed_dot_v1_dot_feed__service__pb2.ListFollowsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListQuotes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/watercooler.feed.v1.FeedService/ListQuotes',
+            watercooler_dot_feed_dot_v1_dot_feed__service__pb2.ListQuotesRequest.SerializeToString,
+            watercooler_dot_feed_dot_v1_dot_feed__service__pb2.ListTimelineResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PinPost(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/watercooler.feed.v1.FeedService/PinPost',
+            watercooler_dot_feed_dot_v1_dot_feed__service__pb2.PinPostRequest.SerializeToString,
+            watercooler_dot_feed_dot_v1_dot_feed__service__pb2.Post.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UnpinPost(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/watercooler.feed.v1.FeedService/UnpinPost',
+            watercooler_dot_feed_dot_v1_dot_feed__service__pb2.UnpinPostRequest.SerializeToString,
+            watercooler_dot_feed_dot_v1_dot_feed__service__pb2.Post.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def MuteThread(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/watercooler.feed.v1.FeedService/MuteThread',
+            watercooler_dot_feed_dot_v1_dot_feed__service__pb2.MuteThreadRequest.SerializeToString,
+            watercooler_dot_feed_dot_v1_dot_feed__service__pb2.Post.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UnmuteThread(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/watercooler.feed.v1.FeedService/UnmuteThread',
+            watercooler_dot_feed_dot_v1_dot_feed__service__pb2.UnmuteThreadRequest.SerializeToString,
+            watercooler_dot_feed_dot_v1_dot_feed__service__pb2.Post.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def VotePoll(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/watercooler.feed.v1.FeedService/VotePoll',
+            watercooler_dot_feed_dot_v1_dot_feed__service__pb2.VotePollRequest.SerializeToString,
+            watercooler_dot_feed_dot_v1_dot_feed__service__pb2.Post.FromString,
             options,
             channel_credentials,
             insecure,

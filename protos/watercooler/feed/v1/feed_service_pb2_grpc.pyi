@@ -48,6 +48,16 @@ class FeedServiceStub:
     UnsavePost: _grpc.UnaryUnaryMultiCallable[_feed_service_pb2.UnsavePostRequest, _feed_service_pb2.Post]
     ConfirmRead: _grpc.UnaryUnaryMultiCallable[_feed_service_pb2.ConfirmReadRequest, _feed_service_pb2.Post]
     ListTimeline: _grpc.UnaryUnaryMultiCallable[_feed_service_pb2.ListTimelineRequest, _feed_service_pb2.ListTimelineResponse]
+    RepostPost: _grpc.UnaryUnaryMultiCallable[_feed_service_pb2.RepostPostRequest, _feed_service_pb2.Post]
+    """Passes a post on; the caller's repost of it, were it the second time."""
+    UndoRepost: _grpc.UnaryUnaryMultiCallable[_feed_service_pb2.UndoRepostRequest, _feed_service_pb2.Post]
+    ListReposters: _grpc.UnaryUnaryMultiCallable[_feed_service_pb2.ListRepostersRequest, _feed_service_pb2.ListFollowsResponse]
+    ListQuotes: _grpc.UnaryUnaryMultiCallable[_feed_service_pb2.ListQuotesRequest, _feed_service_pb2.ListTimelineResponse]
+    PinPost: _grpc.UnaryUnaryMultiCallable[_feed_service_pb2.PinPostRequest, _feed_service_pb2.Post]
+    UnpinPost: _grpc.UnaryUnaryMultiCallable[_feed_service_pb2.UnpinPostRequest, _feed_service_pb2.Post]
+    MuteThread: _grpc.UnaryUnaryMultiCallable[_feed_service_pb2.MuteThreadRequest, _feed_service_pb2.Post]
+    UnmuteThread: _grpc.UnaryUnaryMultiCallable[_feed_service_pb2.UnmuteThreadRequest, _feed_service_pb2.Post]
+    VotePoll: _grpc.UnaryUnaryMultiCallable[_feed_service_pb2.VotePollRequest, _feed_service_pb2.Post]
     CheckVisibility: _grpc.UnaryUnaryMultiCallable[_feed_service_pb2.CheckVisibilityRequest, _feed_service_pb2.CheckVisibilityResponse]
     """Which of these people may see the post, and in whose home timeline it stands: for live updates."""
     FollowPerson: _grpc.UnaryUnaryMultiCallable[_feed_service_pb2.FollowPersonRequest, _feed_service_pb2.Relationship]
@@ -109,6 +119,16 @@ class FeedServiceAsyncStub(FeedServiceStub):
     UnsavePost: _aio.UnaryUnaryMultiCallable[_feed_service_pb2.UnsavePostRequest, _feed_service_pb2.Post]  # type: ignore[assignment]
     ConfirmRead: _aio.UnaryUnaryMultiCallable[_feed_service_pb2.ConfirmReadRequest, _feed_service_pb2.Post]  # type: ignore[assignment]
     ListTimeline: _aio.UnaryUnaryMultiCallable[_feed_service_pb2.ListTimelineRequest, _feed_service_pb2.ListTimelineResponse]  # type: ignore[assignment]
+    RepostPost: _aio.UnaryUnaryMultiCallable[_feed_service_pb2.RepostPostRequest, _feed_service_pb2.Post]  # type: ignore[assignment]
+    """Passes a post on; the caller's repost of it, were it the second time."""
+    UndoRepost: _aio.UnaryUnaryMultiCallable[_feed_service_pb2.UndoRepostRequest, _feed_service_pb2.Post]  # type: ignore[assignment]
+    ListReposters: _aio.UnaryUnaryMultiCallable[_feed_service_pb2.ListRepostersRequest, _feed_service_pb2.ListFollowsResponse]  # type: ignore[assignment]
+    ListQuotes: _aio.UnaryUnaryMultiCallable[_feed_service_pb2.ListQuotesRequest, _feed_service_pb2.ListTimelineResponse]  # type: ignore[assignment]
+    PinPost: _aio.UnaryUnaryMultiCallable[_feed_service_pb2.PinPostRequest, _feed_service_pb2.Post]  # type: ignore[assignment]
+    UnpinPost: _aio.UnaryUnaryMultiCallable[_feed_service_pb2.UnpinPostRequest, _feed_service_pb2.Post]  # type: ignore[assignment]
+    MuteThread: _aio.UnaryUnaryMultiCallable[_feed_service_pb2.MuteThreadRequest, _feed_service_pb2.Post]  # type: ignore[assignment]
+    UnmuteThread: _aio.UnaryUnaryMultiCallable[_feed_service_pb2.UnmuteThreadRequest, _feed_service_pb2.Post]  # type: ignore[assignment]
+    VotePoll: _aio.UnaryUnaryMultiCallable[_feed_service_pb2.VotePollRequest, _feed_service_pb2.Post]  # type: ignore[assignment]
     CheckVisibility: _aio.UnaryUnaryMultiCallable[_feed_service_pb2.CheckVisibilityRequest, _feed_service_pb2.CheckVisibilityResponse]  # type: ignore[assignment]
     """Which of these people may see the post, and in whose home timeline it stands: for live updates."""
     FollowPerson: _aio.UnaryUnaryMultiCallable[_feed_service_pb2.FollowPersonRequest, _feed_service_pb2.Relationship]  # type: ignore[assignment]
@@ -251,6 +271,70 @@ class FeedServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _feed_service_pb2.ListTimelineRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_feed_service_pb2.ListTimelineResponse, _abc.Awaitable[_feed_service_pb2.ListTimelineResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def RepostPost(
+        self,
+        request: _feed_service_pb2.RepostPostRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_feed_service_pb2.Post, _abc.Awaitable[_feed_service_pb2.Post]]:
+        """Passes a post on; the caller's repost of it, were it the second time."""
+
+    @_abc_1.abstractmethod
+    def UndoRepost(
+        self,
+        request: _feed_service_pb2.UndoRepostRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_feed_service_pb2.Post, _abc.Awaitable[_feed_service_pb2.Post]]: ...
+
+    @_abc_1.abstractmethod
+    def ListReposters(
+        self,
+        request: _feed_service_pb2.ListRepostersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_feed_service_pb2.ListFollowsResponse, _abc.Awaitable[_feed_service_pb2.ListFollowsResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def ListQuotes(
+        self,
+        request: _feed_service_pb2.ListQuotesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_feed_service_pb2.ListTimelineResponse, _abc.Awaitable[_feed_service_pb2.ListTimelineResponse]]: ...
+
+    @_abc_1.abstractmethod
+    def PinPost(
+        self,
+        request: _feed_service_pb2.PinPostRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_feed_service_pb2.Post, _abc.Awaitable[_feed_service_pb2.Post]]: ...
+
+    @_abc_1.abstractmethod
+    def UnpinPost(
+        self,
+        request: _feed_service_pb2.UnpinPostRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_feed_service_pb2.Post, _abc.Awaitable[_feed_service_pb2.Post]]: ...
+
+    @_abc_1.abstractmethod
+    def MuteThread(
+        self,
+        request: _feed_service_pb2.MuteThreadRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_feed_service_pb2.Post, _abc.Awaitable[_feed_service_pb2.Post]]: ...
+
+    @_abc_1.abstractmethod
+    def UnmuteThread(
+        self,
+        request: _feed_service_pb2.UnmuteThreadRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_feed_service_pb2.Post, _abc.Awaitable[_feed_service_pb2.Post]]: ...
+
+    @_abc_1.abstractmethod
+    def VotePoll(
+        self,
+        request: _feed_service_pb2.VotePollRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_feed_service_pb2.Post, _abc.Awaitable[_feed_service_pb2.Post]]: ...
 
     @_abc_1.abstractmethod
     def CheckVisibility(
