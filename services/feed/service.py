@@ -3,17 +3,23 @@ from __future__ import annotations
 
 from libs.runtime.service import Assembly, Context, Follows, Service, schema_of
 from watercooler.feed.v1.feed_service_pb2_grpc import add_FeedServiceServicer_to_server
+from watercooler.feed.v1.policy_service_pb2_grpc import add_PolicyServiceServicer_to_server
 
 from .api import FeedApi
-from .deciders import author, community, follow, inbox, membership, post, response
+from .api.policy import PolicyApi
+from .deciders import acceptance, author, community, follow, inbox, membership, policy, post, response, watch
 from .projections import Activity, Communities, FollowLists, Groups, Notifications, People, Posts, Responses, Standings, Timelines
+from .projections.policy import Policies
 from .reactors import Clearing, Erasing, Sweeping, gauge_engagement
 
 
 def assemble(context: Context) -> Assembly:
     """The running parts."""
     return Assembly(
-        servicers=((add_FeedServiceServicer_to_server, FeedApi(context)),),
+        servicers=(
+            (add_FeedServiceServicer_to_server, FeedApi(context)),
+            (add_PolicyServiceServicer_to_server, PolicyApi(context)),
+        ),
         reactors=(("identity", Erasing(context)), ("feed", Clearing(context)), ("feed", Sweeping(context))),
         tasks=(lambda: gauge_engagement(context),),
     )
@@ -26,8 +32,9 @@ SERVICE = Service(
     streams={
         "post": post, "response": response, "follow": follow, "community": community, "membership": membership, "inbox": inbox,
         "author": author,
+        "policy": policy, "watch": watch, "acceptance": acceptance,
     },
-    projections=(Posts(), Responses(), FollowLists(), Communities(), Timelines(), Notifications(), Activity()),
+    projections=(Posts(), Responses(), FollowLists(), Communities(), Timelines(), Notifications(), Activity(), Policies()),
     subscribed=(Follows("identity", People()), Follows("identity", Groups()), Follows("identity", Standings())),
     follows=("identity",),
     needs=("blob_url",),

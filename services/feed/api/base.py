@@ -14,7 +14,6 @@ from libs.runtime.service import Context
 from libs.telemetry import traces
 from libs.text.ids import is_id
 from watercooler.feed.v1.feed_service_pb2 import Post
-from watercooler.feed.v1.feed_service_pb2_grpc import FeedServiceServicer
 
 from ..queries import posts as post_queries
 
@@ -27,7 +26,7 @@ NO_COMMUNITY = "there is no such community, or it is not for you to see"
 NO_PERSON = "there is no such person"
 
 
-class Calls(FeedServiceServicer):
+class Calls:
     """The base of each group of calls."""
 
     def __init__(self, context: Context) -> None:
