@@ -2,22 +2,18 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import smtplib
-import ssl
-import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
-from email.parser import BytesParser
 from email.policy import SMTP
 from email.utils import format_datetime
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from libs.db.database import Database
 from libs.eventstore.model import micros
+from libs.mail.letters import POLICY, LetterFolder, LetterRefused, MailServer, ServerAway
 from libs.runtime.settings import Settings
 from libs.telemetry import logs, metrics
 from libs.text.ids import new_id
@@ -25,8 +21,6 @@ from libs.text.ids import new_id
 from . import profiles, queries
 from .queries import Letter
 
-POLICY = SMTP.clone(utf8=True)
-SMTP_SECONDS = 10.0
 POLL_SECONDS = 1.0
 LETTERS_AT_ONCE = 50
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=15), timedelta(minutes=15)
@@ -50,13 +44,13 @@ class Mail(Protocol):
 
 
 class MailFolder:
-    """Letters as .eml files (RFC 5322), readable by the owner of the data only, for they may hold secrets."""
+    """Letters as .eml files in a folder."""
 
     delivers = False
 
     def __init__(self, folder: Path) -> None:
         """In this folder, which is made with the first letter."""
-        self._folder = folder
+        self._letters = LetterFolder(folder)
 
     async def send(self, to: str, subject: str, text: str, now: datetime, expires: datetime) -> None:
         """Write the letter: complete under its name, or not at all."""
@@ -65,97 +59,14 @@ class MailFolder:
         letter["Subject"] = subject
         letter["Date"] = format_datetime(now)
         letter.set_content(text)
-        await asyncio.to_thread(self._write, bytes(letter), now)
+        try:
+            await self._letters.deliver(letter)
+        except ServerAway as error:
+            raise OSError(str(error)) from error
 
     async def forget(self, to: str) -> None:
         """Delete the letters to an address."""
-        await asyncio.to_thread(self._delete, to)
-
-    def _delete(self, to: str) -> None:
-        for path in self._folder.glob("*.eml"):
-            with path.open("rb") as file:
-                letter = BytesParser(policy=POLICY).parse(file, headersonly=True)
-            if str(letter["To"]).casefold() == to.casefold():
-                path.unlink()
-
-    def _write(self, content: bytes, now: datetime) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handle, name = tempfile.mkstemp(dir=self._folder, prefix=f"{now:%Y%m%dT%H%M%S}-", suffix=".tmp")
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).rename(name.removesuffix(".tmp") + ".eml")
-
-
-class LetterRefused(Exception):
-    """The mail server will not take this letter, now (`final` is false) or ever; others it may."""
-
-    def __init__(self, reason: str, final: bool) -> None:
-        """With the server's code, without its words, which may repeat the address."""
-        super().__init__(reason)
-        self.final = final
-
-
-class ServerAway(Exception):
-    """The mail server takes no letters now, whoever they are for."""
-
-
-class MailServer:
-    """A mail server by its address: smtp:// (port 25 unless named; encrypted where the server offers it) or smtps:// (465)."""
-
-    def __init__(self, url: str, context: ssl.SSLContext | None = None) -> None:
-        """`context` says whom to believe to be the server; the system's certificate authorities unless given."""
-        parts = urlsplit(url)
-        self._host = parts.hostname or ""
-        self._encrypted = parts.scheme == "smtps"
-        self._port = parts.port or (465 if self._encrypted else 25)
-        self._user, self._password = unquote(parts.username or ""), unquote(parts.password or "")
-        self._context = context or ssl.create_default_context()
-
-    def deliver(self, letter: EmailMessage) -> None:
-        """Hand a letter over; returns when the server answers for it. Blocks for 10 s at most at each step.
-
-        Raises:
-            LetterRefused: it does not take this letter.
-            ServerAway: it cannot be reached, or does not let us in.
-        """
-        try:
-            with self._connected() as server:
-                try:
-                    server.send_message(letter)
-                except smtplib.SMTPRecipientsRefused as error:
-                    codes = sorted(code for code, _ in error.recipients.values())
-                    raise LetterRefused(f"recipient refused with {codes[0]}", final=codes[0] >= 500) from error
-                except smtplib.SMTPDataError as error:
-                    raise LetterRefused(f"letter refused with {error.smtp_code}", final=error.smtp_code >= 500) from error
-                except (smtplib.SMTPNotSupportedError, ValueError) as error:
-                    raise LetterRefused(f"letter cannot be written for this server: {type(error).__name__}", final=True) from error
-        except smtplib.SMTPResponseException as error:
-            raise ServerAway(f"{type(error).__name__} {error.smtp_code}") from error
-        except (OSError, smtplib.SMTPException) as error:
-            raise ServerAway(f"{type(error).__name__}: {error}") from error
-
-    def _connected(self) -> smtplib.SMTP:
-        if self._encrypted:
-            server: smtplib.SMTP = smtplib.SMTP_SSL(self._host, self._port, timeout=SMTP_SECONDS, context=self._context)
-        else:
-            server = smtplib.SMTP(self._host, self._port, timeout=SMTP_SECONDS)
-        try:
-            server.ehlo_or_helo_if_needed()
-            encrypted = self._encrypted
-            if not encrypted and server.has_extn("starttls"):
-                server.starttls(context=self._context)
-                server.ehlo()
-                encrypted = True
-            if self._user:
-                if not encrypted:
-                    raise ServerAway("the server offers no TLS, and a password is not sent in clear: use smtps:// or no user in smtp_url")
-                server.login(self._user, self._password)
-        except BaseException:
-            server.close()
-            raise
-        return server
+        await self._letters.forget(to)
 
 
 class Outbox:
@@ -212,7 +123,7 @@ class Outbox:
                 await self._drop(letter, "expired")
                 continue
             try:
-                await asyncio.to_thread(self._server.deliver, self._written(letter))
+                await self._server.deliver(self._written(letter))
             except ServerAway as error:
                 self._tell(str(error))
                 for each in due[due.index(letter) :]:

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 from aiosmtpd.smtp import SMTP, AuthResult
 
+from libs.mail.letters import LetterRefused, MailServer, ServerAway
 from libs.telemetry import metrics
 from libs.testing.world import World
-from services.identity.mail import LetterRefused, MailServer, ServerAway
 from services.identity.service import SERVICE
 from tests.identity.worlds import Identity
 from tests.rpc.house import reserved_port
@@ -218,7 +218,7 @@ def check_login(server: Any, session: Any, envelope: Any, mechanism: str, data: 
 
 
 async def deliver(server: MailServer, address: str = "ann@example.com") -> None:
-    await asyncio.to_thread(server.deliver, letter_to(address))
+    await server.deliver(letter_to(address))
 
 
 async def test_a_connection_is_encrypted_where_the_server_offers_it(tls: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
