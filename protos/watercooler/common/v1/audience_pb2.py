@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$watercooler/common/v1/audience.proto\x12\x15watercooler.common.v1\"\xbf\x01\n\x08\x41udience\x12\x33\n\x08\x65veryone\x18\x01 \x01(\x0b\x32\x1f.watercooler.common.v1.EveryoneH\x00\x12\x19\n\x0f\x66ollowers_of_id\x18\x02 \x01(\tH\x00\x12\x12\n\x08group_id\x18\x03 \x01(\tH\x00\x12\x16\n\x0c\x63ommunity_id\x18\x04 \x01(\tH\x00\x12/\n\x06people\x18\x05 \x01(\x0b\x32\x1d.watercooler.common.v1.PeopleH\x00\x42\x06\n\x04kind\"\n\n\x08\x45veryone\"\x1c\n\x06People\x12\x12\n\nperson_ids\x18\x01 \x03(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$watercooler/common/v1/audience.proto\x12\x15watercooler.common.v1\"\xd6\x01\n\x08\x41udience\x12\x33\n\x08\x65veryone\x18\x01 \x01(\x0b\x32\x1f.watercooler.common.v1.EveryoneH\x00\x12\x19\n\x0f\x66ollowers_of_id\x18\x02 \x01(\tH\x00\x12\x12\n\x08group_id\x18\x03 \x01(\tH\x00\x12\x16\n\x0c\x63ommunity_id\x18\x04 \x01(\tH\x00\x12/\n\x06people\x18\x05 \x01(\x0b\x32\x1d.watercooler.common.v1.PeopleH\x00\x12\x15\n\x0b\x63hart_of_id\x18\x06 \x01(\tH\x00\x42\x06\n\x04kind\"\n\n\x08\x45veryone\"\x1c\n\x06People\x12\x12\n\nperson_ids\x18\x01 \x03(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,9 +32,9 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'watercooler.common.v1.audie
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_AUDIENCE']._serialized_start=64
-  _globals['_AUDIENCE']._serialized_end=255
-  _globals['_EVERYONE']._serialized_start=257
-  _globals['_EVERYONE']._serialized_end=267
-  _globals['_PEOPLE']._serialized_start=269
-  _globals['_PEOPLE']._serialized_end=297
+  _globals['_AUDIENCE']._serialized_end=278
+  _globals['_EVERYONE']._serialized_start=280
+  _globals['_EVERYONE']._serialized_end=290
+  _globals['_PEOPLE']._serialized_start=292
+  _globals['_PEOPLE']._serialized_end=320
 # @@protoc_insertion_point(module_scope)

@@ -29,12 +29,15 @@ class Audience(_message.Message):
     GROUP_ID_FIELD_NUMBER: _builtins.int
     COMMUNITY_ID_FIELD_NUMBER: _builtins.int
     PEOPLE_FIELD_NUMBER: _builtins.int
+    CHART_OF_ID_FIELD_NUMBER: _builtins.int
     followers_of_id: _builtins.str
     """The followers of the named person, and that person."""
     group_id: _builtins.str
     """The members of a directory group (identity)."""
     community_id: _builtins.str
     """The members of a community (feed); everyone where the community is open."""
+    chart_of_id: _builtins.str
+    """The named person, and everybody who reports to them directly or through others (announcements only)."""
     @_builtins.property
     def everyone(self) -> Global___Everyone:
         """All employees; guests see only what names them or a community they were let into."""
@@ -51,12 +54,13 @@ class Audience(_message.Message):
         group_id: _builtins.str = ...,
         community_id: _builtins.str = ...,
         people: Global___People | None = ...,
+        chart_of_id: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["community_id", b"community_id", "everyone", b"everyone", "followers_of_id", b"followers_of_id", "group_id", b"group_id", "kind", b"kind", "people", b"people"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["chart_of_id", b"chart_of_id", "community_id", b"community_id", "everyone", b"everyone", "followers_of_id", b"followers_of_id", "group_id", b"group_id", "kind", b"kind", "people", b"people"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["community_id", b"community_id", "everyone", b"everyone", "followers_of_id", b"followers_of_id", "group_id", b"group_id", "kind", b"kind", "people", b"people"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["chart_of_id", b"chart_of_id", "community_id", b"community_id", "everyone", b"everyone", "followers_of_id", b"followers_of_id", "group_id", b"group_id", "kind", b"kind", "people", b"people"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["everyone", "followers_of_id", "group_id", "community_id", "people"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["everyone", "followers_of_id", "group_id", "community_id", "people", "chart_of_id"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
