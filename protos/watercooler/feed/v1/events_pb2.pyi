@@ -511,6 +511,34 @@ class PollVoted(_message.Message):
 Global___PollVoted: _TypeAlias = PollVoted  # noqa: Y015
 
 @_typing.final
+class PollClosed(_message.Message):
+    """Stream post-<id>: the closing time has come; no vote is taken any more."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POST_ID_FIELD_NUMBER: _builtins.int
+    AUTHOR_ID_FIELD_NUMBER: _builtins.int
+    CLOSE_TIME_FIELD_NUMBER: _builtins.int
+    post_id: _builtins.str
+    author_id: _builtins.str
+    @_builtins.property
+    def close_time(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        post_id: _builtins.str = ...,
+        author_id: _builtins.str = ...,
+        close_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["close_time", b"close_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["author_id", b"author_id", "close_time", b"close_time", "post_id", b"post_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PollClosed: _TypeAlias = PollClosed  # noqa: Y015
+
+@_typing.final
 class PostDeleted(_message.Message):
     """The text is gone; in threads a tombstone stays in its place."""
 

@@ -412,6 +412,7 @@ class Post(_message.Message):
     IDEA_STATE_FIELD_NUMBER: _builtins.int
     ANNOUNCEMENT_ID_FIELD_NUMBER: _builtins.int
     REASONS_FIELD_NUMBER: _builtins.int
+    PINNED_IN_COMMUNITY_FIELD_NUMBER: _builtins.int
     post_id: _builtins.str
     body: _builtins.str
     """Markdown subset; empty when deleted or erased."""
@@ -455,6 +456,8 @@ class Post(_message.Message):
     idea_state: _builtins.str
     """The idea that was made of it: its state's name; empty where it is none."""
     announcement_id: _builtins.str
+    pinned_in_community: _builtins.bool
+    """`pinned` is on its author's page, this on its community's."""
     @_builtins.property
     def author(self) -> Global___Author: ...
     @_builtins.property
@@ -546,10 +549,11 @@ class Post(_message.Message):
         idea_state: _builtins.str = ...,
         announcement_id: _builtins.str = ...,
         reasons: _abc.Iterable[_builtins.str] | None = ...,
+        pinned_in_community: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["audience", b"audience", "author", b"author", "edit_time", b"edit_time", "poll", b"poll", "preview", b"preview", "publish_time", b"publish_time", "quoted", b"quoted", "reposted", b"reposted"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["announcement_id", b"announcement_id", "attachments", b"attachments", "audience", b"audience", "author", b"author", "best_answer_id", b"best_answer_id", "body", b"body", "bot_name", b"bot_name", "can_delete", b"can_delete", "can_edit", b"can_edit", "community_name", b"community_name", "deleted", b"deleted", "edit_time", b"edit_time", "emojis", b"emojis", "erased", b"erased", "etag", b"etag", "filters", b"filters", "idea_state", b"idea_state", "is_best_answer", b"is_best_answer", "kind", b"kind", "language", b"language", "mentions", b"mentions", "my_repost_id", b"my_repost_id", "parent_id", b"parent_id", "pinned", b"pinned", "poll", b"poll", "position", b"position", "post_id", b"post_id", "praise_value", b"praise_value", "praised", b"praised", "preview", b"preview", "publish_time", b"publish_time", "quote_count", b"quote_count", "quoted", b"quoted", "quoted_id", b"quoted_id", "reactions", b"reactions", "read_confirmation_count", b"read_confirmation_count", "read_confirmed", b"read_confirmed", "reasons", b"reasons", "reply_count", b"reply_count", "repost_count", b"repost_count", "reposted", b"reposted", "reposted_id", b"reposted_id", "root_id", b"root_id", "saved", b"saved", "sensitive", b"sensitive", "tags", b"tags", "thread_muted", b"thread_muted", "warning", b"warning"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["announcement_id", b"announcement_id", "attachments", b"attachments", "audience", b"audience", "author", b"author", "best_answer_id", b"best_answer_id", "body", b"body", "bot_name", b"bot_name", "can_delete", b"can_delete", "can_edit", b"can_edit", "community_name", b"community_name", "deleted", b"deleted", "edit_time", b"edit_time", "emojis", b"emojis", "erased", b"erased", "etag", b"etag", "filters", b"filters", "idea_state", b"idea_state", "is_best_answer", b"is_best_answer", "kind", b"kind", "language", b"language", "mentions", b"mentions", "my_repost_id", b"my_repost_id", "parent_id", b"parent_id", "pinned", b"pinned", "pinned_in_community", b"pinned_in_community", "poll", b"poll", "position", b"position", "post_id", b"post_id", "praise_value", b"praise_value", "praised", b"praised", "preview", b"preview", "publish_time", b"publish_time", "quote_count", b"quote_count", "quoted", b"quoted", "quoted_id", b"quoted_id", "reactions", b"reactions", "read_confirmation_count", b"read_confirmation_count", "read_confirmed", b"read_confirmed", "reasons", b"reasons", "reply_count", b"reply_count", "repost_count", b"repost_count", "reposted", b"reposted", "reposted_id", b"reposted_id", "root_id", b"root_id", "saved", b"saved", "sensitive", b"sensitive", "tags", b"tags", "thread_muted", b"thread_muted", "warning", b"warning"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -768,8 +772,10 @@ class Revision(_message.Message):
     BODY_FIELD_NUMBER: _builtins.int
     REVISE_TIME_FIELD_NUMBER: _builtins.int
     ATTACHMENTS_FIELD_NUMBER: _builtins.int
+    WARNING_FIELD_NUMBER: _builtins.int
     number: _builtins.int
     body: _builtins.str
+    warning: _builtins.str
     @_builtins.property
     def revise_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
@@ -781,10 +787,11 @@ class Revision(_message.Message):
         body: _builtins.str = ...,
         revise_time: _timestamp_pb2.Timestamp | None = ...,
         attachments: _abc.Iterable[_blob_pb2.Attachment] | None = ...,
+        warning: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["revise_time", b"revise_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attachments", b"attachments", "body", b"body", "number", b"number", "revise_time", b"revise_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attachments", b"attachments", "body", b"body", "number", b"number", "revise_time", b"revise_time", "warning", b"warning"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
