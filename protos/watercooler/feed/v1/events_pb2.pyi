@@ -548,9 +548,12 @@ class PostDeleted(_message.Message):
     AUTHOR_ID_FIELD_NUMBER: _builtins.int
     DELETER_ID_FIELD_NUMBER: _builtins.int
     DELETE_TIME_FIELD_NUMBER: _builtins.int
+    KEPT_FIELD_NUMBER: _builtins.int
     post_id: _builtins.str
     author_id: _builtins.str
     deleter_id: _builtins.str
+    kept: _builtins.bool
+    """Nobody is shown it any more, but it is put aside whole: under a legal hold, or until an appeal can no longer bring it back."""
     @_builtins.property
     def delete_time(self) -> _timestamp_pb2.Timestamp: ...
     def __init__(
@@ -560,10 +563,11 @@ class PostDeleted(_message.Message):
         author_id: _builtins.str = ...,
         deleter_id: _builtins.str = ...,
         delete_time: _timestamp_pb2.Timestamp | None = ...,
+        kept: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["delete_time", b"delete_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["author_id", b"author_id", "delete_time", b"delete_time", "deleter_id", b"deleter_id", "post_id", b"post_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["author_id", b"author_id", "delete_time", b"delete_time", "deleter_id", b"deleter_id", "kept", b"kept", "post_id", b"post_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
