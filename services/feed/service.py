@@ -4,12 +4,31 @@ from __future__ import annotations
 from libs.runtime.service import Assembly, Context, Follows, Service, schema_of
 from watercooler.feed.v1.feed_service_pb2_grpc import add_FeedServiceServicer_to_server
 from watercooler.feed.v1.policy_service_pb2_grpc import add_PolicyServiceServicer_to_server
+from watercooler.feed.v1.reading_service_pb2_grpc import add_ReadingServiceServicer_to_server
 
 from .api import FeedApi
 from .api.policy import PolicyApi
-from .deciders import acceptance, author, community, follow, inbox, membership, policy, post, response, watch
+from .api.reading import ReadingApi
+from .deciders import (
+    acceptance,
+    author,
+    bond,
+    community,
+    emoji,
+    filtering,
+    follow,
+    inbox,
+    markers,
+    membership,
+    people_list,
+    policy,
+    post,
+    response,
+    watch,
+)
 from .projections import Activity, Communities, FollowLists, Groups, Notifications, People, Posts, Responses, Standings, Timelines
 from .projections.policy import Policies
+from .projections.reading import Bonds, CustomEmojis, Filters, Markers, PeopleLists
 from .reactors import Clearing, Erasing, Sweeping, gauge_engagement
 
 
@@ -19,6 +38,7 @@ def assemble(context: Context) -> Assembly:
         servicers=(
             (add_FeedServiceServicer_to_server, FeedApi(context)),
             (add_PolicyServiceServicer_to_server, PolicyApi(context)),
+            (add_ReadingServiceServicer_to_server, ReadingApi(context)),
         ),
         reactors=(("identity", Erasing(context)), ("feed", Clearing(context)), ("feed", Sweeping(context))),
         tasks=(lambda: gauge_engagement(context),),
@@ -33,8 +53,12 @@ SERVICE = Service(
         "post": post, "response": response, "follow": follow, "community": community, "membership": membership, "inbox": inbox,
         "author": author,
         "policy": policy, "watch": watch, "acceptance": acceptance,
+        "bond": bond, "list": people_list, "filter": filtering, "markers": markers, "emoji": emoji,
     },
-    projections=(Posts(), Responses(), FollowLists(), Communities(), Timelines(), Notifications(), Activity(), Policies()),
+    projections=(
+        Posts(), Responses(), FollowLists(), Communities(), Timelines(), Notifications(), Activity(), Policies(), Bonds(), PeopleLists(),
+        Filters(), Markers(), CustomEmojis(),
+    ),
     subscribed=(Follows("identity", People()), Follows("identity", Groups()), Follows("identity", Standings())),
     follows=("identity",),
     needs=("blob_url",),
