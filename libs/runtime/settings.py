@@ -234,6 +234,20 @@ def networks() -> Kind:
     return Kind("addresses or networks, as in 10.0.0.0/8,192.168.1.7", read)
 
 
+def hosts() -> Kind:
+    """Names or addresses of machines without ports, separated by commas, or nothing."""
+
+    def read(raw: Any) -> str:
+        if not isinstance(raw, str) or len(raw) > 4096:
+            raise ValueError
+        found = [each.strip().lower() for each in raw.split(",") if each.strip()]
+        if not all(re.fullmatch(r"[0-9a-z.:_-]{1,253}", each) for each in found):
+            raise ValueError
+        return ",".join(found)
+
+    return Kind("names or addresses of machines, as in push.example.internal,10.1.2.3", read)
+
+
 def word() -> Kind:
     """A short name without spaces, or nothing."""
 
@@ -243,6 +257,19 @@ def word() -> Kind:
         return raw.strip()
 
     return Kind("a name without spaces", read)
+
+
+def yes_or_no() -> Kind:
+    """Whether something holds."""
+
+    def read(raw: Any) -> bool:
+        if isinstance(raw, bool):
+            return raw
+        if not isinstance(raw, str) or raw.strip().lower() not in ("true", "false"):
+            raise ValueError
+        return raw.strip().lower() == "true"
+
+    return Kind("true or false", read)
 
 
 def _about(kind: Kind, meaning: str, *, secret: bool = False) -> dict[str, Any]:
@@ -460,6 +487,18 @@ class Settings:
     )
     mail_sender: str = field(
         default="", metadata=_about(word(), "The address mail comes from; else watercooler@ and the host of `public_url`.")
+    )
+    oauth_password_grant: bool = field(
+        default=False,
+        metadata=_about(
+            yes_or_no(), "Whether apps may sign people in by the password typed into them, as programs without a browser do; else never."
+        ),
+    )
+    private_hosts: str = field(
+        default="",
+        metadata=_about(
+            hosts(), "Machines of the own network that may be asked all the same, without TLS too; others must be public and use https."
+        ),
     )
 
     @property

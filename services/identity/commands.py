@@ -130,6 +130,7 @@ class ChangePassword:
     password_hash: str
     replaces: str
     rehashed: bool = False
+    ends_apps: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,7 +184,7 @@ GroupCommand = ImportGroup | DeleteGroup
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IssueToken:
-    """`expire_time` is None for a token that is valid until it is revoked."""
+    """`expire_time` is None for a token that is valid until it is revoked; `app_id` is empty for a personal one."""
 
     token_id: str
     person_id: str
@@ -192,6 +193,7 @@ class IssueToken:
     secret_hash: str
     expire_time: datetime | None
     now: datetime
+    app_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,3 +202,59 @@ class RevokeToken:
 
 
 TokenCommand = IssueToken | RevokeToken
+
+# --- app-<id> ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegisterApp:
+    app_id: str
+    name: str
+    website: str
+    redirect_uris: Sequence[str]
+    scopes: Sequence[str]
+    secret_hash: str
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoveApp:
+    app_id: str
+
+
+AppCommand = RegisterApp | RemoveApp
+
+# --- authorization-<id> --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthorizeApp:
+    """`app_redirect_uris` and `app_scopes` are those the app registered."""
+
+    authorization_id: str
+    app_id: str
+    app_redirect_uris: Sequence[str]
+    app_scopes: Sequence[str]
+    person_id: str
+    scopes: Sequence[str]
+    redirect_uri: str
+    code_hash: str
+    code_challenge: str
+    code_challenge_method: str
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RedeemCode:
+    """`token_id` is the id of the token that the code is to be exchanged for."""
+
+    authorization_id: str
+    app_id: str
+    code_hash: str
+    redirect_uri: str
+    code_verifier: str
+    token_id: str
+    now: datetime
+
+
+AuthorizationCommand = AuthorizeApp | RedeemCode

@@ -9,6 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from libs.db.database import Transaction, UniqueViolation
 from libs.eventstore.model import AlreadyExists, NotFound, Recorded, Rejected
+from watercooler.identity.v1.app_events_pb2 import AppRegistered, AppRemoved
 from watercooler.identity.v1.events_pb2 import (
     ROLE_ADMINISTRATOR,
     AccessTokenIssued,
@@ -41,6 +42,8 @@ from .profiles import ERASED_NAME, display_name, fold, fold_key
 
 ACTIVE, LEFT, ERASED = 1, 2, 3
 TOKENS_MAX = 100
+APP_TOKENS_MAX = 200
+UNUSED_APPS_MAX = 5_000
 # How far a chain of managers, or of groups, is followed: far above any organisation, so that a walk always ends.
 CHAIN_MAX = 1_000
 
@@ -336,7 +339,7 @@ async def _close_links(person_id: str, tx: Transaction) -> None:
 
 
 class AccessTokens:
-    """The tokens that count; a leaver's are gone for good."""
+    """The personal tokens that count; a leaver's are gone for good."""
 
     name = "identity.access_tokens"
     handles: tuple[type[Message], ...] = (AccessTokenIssued, AccessTokenRevoked, PersonLeft, PersonErased)
@@ -349,7 +352,7 @@ class AccessTokens:
             Rejected: the person has the most tokens one may have.
         """
         match event.data:
-            case AccessTokenIssued() as issued:
+            case AccessTokenIssued(app_id="") as issued:
                 count = await tx.fetch_one(
                     "SELECT COUNT(*) AS n FROM access_tokens WHERE person_id = :person_id", person_id=issued.person_id
                 )
@@ -368,6 +371,73 @@ class AccessTokens:
                 await tx.batch("DELETE FROM access_tokens WHERE token_id = :token_id", token_id=revoked.token_id)
             case PersonLeft() | PersonErased() as gone:
                 await tx.batch("DELETE FROM access_tokens WHERE person_id = :person_id", person_id=gone.person_id)
+
+
+class Apps:
+    """The apps that people may let act for them, and the tokens by which they do.
+
+    Of those that nobody has used, and of one person's or app's tokens, there are so many at most: the oldest goes when another comes.
+    """
+
+    name = "identity.apps"
+    handles: tuple[type[Message], ...] = (
+        AppRegistered, AppRemoved, AccessTokenIssued, AccessTokenRevoked, PasswordChanged, PersonLeft, PersonErased,
+    )
+    tables: tuple[str, ...] = ("apps", "app_tokens")
+
+    async def apply(self, event: Recorded, tx: Transaction) -> None:
+        """Take the event into the tables."""
+        match event.data:
+            case AppRegistered() as registered:
+                await tx.batch(
+                    """
+                    DELETE FROM apps WHERE app_id IN (
+                        SELECT app_id FROM apps WHERE is_used = 0 ORDER BY app_id DESC LIMIT 100 OFFSET :most
+                    )
+                    """,
+                    most=UNUSED_APPS_MAX - 1,
+                )
+                await tx.batch(
+                    """
+                    INSERT INTO apps (app_id, name, website, redirect_uris, scopes, secret_hash, register_time, is_used)
+                    VALUES (:app_id, :name, :website, :redirect_uris, :scopes, :secret_hash, :register_time, 0)
+                    """,
+                    app_id=registered.app_id, name=registered.name, website=registered.website,
+                    redirect_uris="\n".join(registered.redirect_uris), scopes=" ".join(registered.scopes),
+                    secret_hash=registered.secret_hash, register_time=stamp(registered.register_time),
+                )
+            case AppRemoved() as removed:
+                await tx.batch("DELETE FROM apps WHERE app_id = :app_id", app_id=removed.app_id)
+                await tx.batch("DELETE FROM app_tokens WHERE app_id = :app_id", app_id=removed.app_id)
+            case AccessTokenIssued() as issued if issued.app_id:
+                await _insert_app_token(issued, tx)
+            case AccessTokenRevoked() as revoked:
+                await tx.batch("DELETE FROM app_tokens WHERE token_id = :token_id", token_id=revoked.token_id)
+            case PasswordChanged(ends_apps=True) | PersonLeft() | PersonErased() as gone:
+                await tx.batch("DELETE FROM app_tokens WHERE person_id = :person_id", person_id=gone.person_id)
+
+
+async def _insert_app_token(issued: AccessTokenIssued, tx: Transaction) -> None:
+    # Those of a person count over all apps; those of an app without a person count for the app.
+    await tx.batch(
+        """
+        DELETE FROM app_tokens WHERE token_id IN (
+            SELECT token_id FROM app_tokens
+            WHERE person_id = :person_id AND (person_id <> '' OR app_id = :app_id)
+            ORDER BY token_id DESC LIMIT 100 OFFSET :most
+        )
+        """,
+        person_id=issued.person_id, app_id=issued.app_id, most=APP_TOKENS_MAX - 1,
+    )
+    await tx.batch(
+        """
+        INSERT INTO app_tokens (token_id, app_id, person_id, scopes, secret_hash, issue_time)
+        VALUES (:token_id, :app_id, :person_id, :scopes, :secret_hash, :issue_time)
+        """,
+        token_id=issued.token_id, app_id=issued.app_id, person_id=issued.person_id, scopes=" ".join(issued.scopes),
+        secret_hash=issued.secret_hash, issue_time=stamp(issued.issue_time),
+    )
+    await tx.batch("UPDATE apps SET is_used = 1 WHERE app_id = :app_id", app_id=issued.app_id)
 
 
 class Groups:
@@ -446,4 +516,4 @@ async def _guard_parents(group_id: str, parent_id: str, tx: Transaction) -> None
             raise Rejected(f"a group is not part of itself: {' is part of '.join(names)}, which is part of it", "parent_external_id")
 
 
-ALL = (Organizations(), People(), SignIn(), AccessTokens(), Groups())
+ALL = (Organizations(), People(), SignIn(), AccessTokens(), Apps(), Groups())

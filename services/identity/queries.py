@@ -3,11 +3,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date, timedelta
 from typing import NamedTuple
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from libs.db.database import Row, Transaction, in_list
+from watercooler.identity.v1.app_service_pb2 import App
 from watercooler.identity.v1.events_pb2 import ROLE_ADMINISTRATOR, Profile, Role
 from watercooler.identity.v1.identity_service_pb2 import PERSON_STATE_ACTIVE, AccessToken, Group, Organization, Person, PersonState
 
@@ -394,22 +396,98 @@ async def drop_letters_to(tx: Transaction, to_key: str) -> None:
 
 # --- access tokens -------------------------------------------------------------------------------------------------
 
-_TOKEN = "token_id, person_id, name, scopes, issue_time, expire_time"
+_TOKEN = """
+    SELECT t.token_id, t.person_id, t.name, t.scopes, t.issue_time, t.expire_time, u.use_day
+    FROM access_tokens t LEFT JOIN token_uses u ON u.token_id = t.token_id
+"""
 
 
 async def token(tx: Transaction, *, token_id: str = "", secret_hash: str = "") -> AccessToken | None:
     """A token that was not revoked, by id or by the hash of its secret; it may be past its time."""
-    condition = "token_id = :value" if token_id else "secret_hash = :value"
-    row = await tx.fetch_one(f"SELECT {_TOKEN} FROM access_tokens WHERE {condition}", value=token_id or secret_hash)
+    condition = "t.token_id = :value" if token_id else "t.secret_hash = :value"
+    row = await tx.fetch_one(f"{_TOKEN} WHERE {condition}", value=token_id or secret_hash)
     return _token(row) if row else None
 
 
 async def tokens(tx: Transaction, person_id: str) -> list[AccessToken]:
     """A person's tokens, the newest first."""
-    rows = await tx.fetch(
-        f"SELECT {_TOKEN} FROM access_tokens WHERE person_id = :person_id ORDER BY token_id DESC", person_id=person_id
-    )
+    rows = await tx.fetch(f"{_TOKEN} WHERE t.person_id = :person_id ORDER BY t.token_id DESC", person_id=person_id)
     return [_token(row) for row in rows]
+
+
+async def note_use(tx: Transaction, token_id: str, day: int) -> None:
+    """Keep the day on which a token was used, as days since 1970."""
+    await tx.execute(
+        """
+        INSERT INTO token_uses (token_id, use_day) VALUES (:token_id, :use_day)
+        ON CONFLICT (token_id) DO UPDATE SET use_day = excluded.use_day
+        """,
+        token_id=token_id, use_day=day,
+    )
+
+
+async def sweep_uses(tx: Transaction) -> None:
+    """Forget the days of tokens that no longer count."""
+    await tx.execute(
+        """
+        DELETE FROM token_uses
+        WHERE NOT EXISTS (SELECT 1 FROM access_tokens t WHERE t.token_id = token_uses.token_id)
+            AND NOT EXISTS (SELECT 1 FROM app_tokens t WHERE t.token_id = token_uses.token_id)
+        """
+    )
+
+
+# --- apps ----------------------------------------------------------------------------------------------------------
+
+_APP = "a.app_id, a.name, a.website, a.redirect_uris, a.scopes, a.register_time"
+_APP_TOKEN = """
+    SELECT t.token_id, t.person_id, t.app_id, a.name AS app_name, t.scopes, t.issue_time, u.use_day
+    FROM app_tokens t JOIN apps a ON a.app_id = t.app_id LEFT JOIN token_uses u ON u.token_id = t.token_id
+"""
+
+
+async def app(tx: Transaction, app_id: str) -> App | None:
+    """An app that was not removed."""
+    row = await tx.fetch_one(f"SELECT {_APP}, 0 AS token_count FROM apps a WHERE a.app_id = :app_id", app_id=app_id)
+    return _app(row) if row else None
+
+
+async def app_secret_hash(tx: Transaction, app_id: str) -> str:
+    """The hash of an app's secret; empty where there is no such app."""
+    row = await tx.fetch_one("SELECT secret_hash FROM apps WHERE app_id = :app_id", app_id=app_id)
+    return row["secret_hash"] if row else ""
+
+
+async def used_apps(tx: Transaction, before: str, limit: int) -> list[App]:
+    """Apps that people let act for them, the newest first, with how many of their tokens count."""
+    rows = await tx.fetch(
+        f"""
+        SELECT {_APP}, (SELECT COUNT(*) FROM app_tokens t WHERE t.app_id = a.app_id AND t.person_id <> '') AS token_count
+        FROM apps a
+        WHERE a.is_used = 1 AND (:before = '' OR a.app_id < :before)
+        ORDER BY a.app_id DESC LIMIT :limit
+        """,
+        before=before, limit=limit,
+    )
+    return [_app(row) for row in rows]
+
+
+async def app_token(tx: Transaction, secret_hash: str) -> AccessToken | None:
+    """An app's token by the hash of its secret."""
+    row = await tx.fetch_one(f"{_APP_TOKEN} WHERE t.secret_hash = :secret_hash", secret_hash=secret_hash)
+    return _app_token(row) if row else None
+
+
+async def app_tokens_of(tx: Transaction, person_id: str) -> list[AccessToken]:
+    """The tokens of a person's apps, the newest first."""
+    rows = await tx.fetch(f"{_APP_TOKEN} WHERE t.person_id = :person_id ORDER BY t.token_id DESC", person_id=person_id)
+    return [_app_token(row) for row in rows]
+
+
+async def tokens_of_app(tx: Transaction, app_id: str, limit: int) -> list[str]:
+    """The ids of an app's tokens."""
+    rows = await tx.fetch("SELECT token_id FROM app_tokens WHERE app_id = :app_id LIMIT :limit", app_id=app_id, limit=limit)
+    return [row["token_id"] for row in rows]
 
 
 # --- groups --------------------------------------------------------------------------------------------------------
@@ -538,8 +616,26 @@ async def _people(tx: Transaction, rows: Sequence[Row]) -> list[Person]:
 def _token(row: Row) -> AccessToken:
     return AccessToken(
         token_id=row["token_id"], person_id=row["person_id"], name=row["name"], scopes=row["scopes"].split(),
-        issue_time=_time(row["issue_time"]), expire_time=_time(row["expire_time"]),
+        issue_time=_time(row["issue_time"]), expire_time=_time(row["expire_time"]), last_use_date=_date(row["use_day"]),
     )
+
+
+def _app(row: Row) -> App:
+    return App(
+        app_id=row["app_id"], name=row["name"], website=row["website"], redirect_uris=row["redirect_uris"].split("\n"),
+        scopes=row["scopes"].split(), register_time=_time(row["register_time"]), token_count=row["token_count"],
+    )
+
+
+def _app_token(row: Row) -> AccessToken:
+    return AccessToken(
+        token_id=row["token_id"], person_id=row["person_id"], name=row["app_name"], app_id=row["app_id"], app_name=row["app_name"],
+        scopes=row["scopes"].split(), issue_time=_time(row["issue_time"]), last_use_date=_date(row["use_day"]),
+    )
+
+
+def _date(day: int | None) -> str:
+    return "" if day is None else (date(1970, 1, 1) + timedelta(days=day)).isoformat()
 
 
 def _group(row: Row) -> Group:

@@ -119,3 +119,37 @@ CREATE TABLE IF NOT EXISTS letters (
 );
 CREATE INDEX IF NOT EXISTS letters_by_due_time ON letters (due_time, letter_id);
 CREATE INDEX IF NOT EXISTS letters_by_address ON letters (address_key);
+
+-- Apps that people may let act for them. Those nobody uses yet are kept up to a number.
+CREATE TABLE IF NOT EXISTS apps (
+    app_id        TEXT PRIMARY KEY,
+    name          TEXT NOT NULL,
+    website       TEXT NOT NULL,
+    -- Each on a line of its own.
+    redirect_uris TEXT NOT NULL,
+    -- Separated by spaces.
+    scopes        TEXT NOT NULL,
+    secret_hash   TEXT NOT NULL,
+    register_time BIGINT NOT NULL,
+    is_used       INTEGER NOT NULL
+);
+CREATE INDEX IF NOT EXISTS apps_by_use ON apps (is_used, app_id);
+
+-- The tokens of apps that count. Those by which an app acts for itself have no person.
+CREATE TABLE IF NOT EXISTS app_tokens (
+    token_id    TEXT PRIMARY KEY,
+    app_id      TEXT NOT NULL,
+    person_id   TEXT NOT NULL,
+    scopes      TEXT NOT NULL,
+    secret_hash TEXT NOT NULL UNIQUE,
+    issue_time  BIGINT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS app_tokens_by_person ON app_tokens (person_id, app_id, token_id);
+CREATE INDEX IF NOT EXISTS app_tokens_by_app ON app_tokens (app_id, person_id, token_id);
+
+-- On which day a token was last used: no read model, for no event says so.
+CREATE TABLE IF NOT EXISTS token_uses (
+    token_id TEXT PRIMARY KEY,
+    use_day  INTEGER NOT NULL
+);
+CREATE INDEX IF NOT EXISTS token_uses_by_day ON token_uses (use_day, token_id);

@@ -134,7 +134,9 @@ class SignInPart(Part):
         if not await self.passwords.verify(found.password_hash if found else "", current) or found is None:
             raise Rejected("the present password is not right", "current_password")
         password_hash = await self._chosen(found.person_id, request.new_password, "new_password")
-        change = commands.ChangePassword(person_id=found.person_id, password_hash=password_hash, replaces=found.password_hash)
+        change = commands.ChangePassword(
+            person_id=found.person_id, password_hash=password_hash, replaces=found.password_hash, ends_apps=request.ends_apps
+        )
         await self.done(person, f"person-{found.person_id}", change, caller.actor_id, request.request_id)
         await self._forget(counted)
         return await self.read_person(found.person_id)

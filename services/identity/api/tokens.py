@@ -29,10 +29,15 @@ from .base import Part, reader, secret_hash, service, stream_of, writer
 NAME_MAX = 100
 SECRET_MAX = 200
 PREFIX = "wct_"
+APP_PREFIX = "wca_"
+_DAY_MICROS = 86_400_000_000
 
 
 class TokensPart(Part):
     """Personal access tokens."""
+
+    # The day on which the days of tokens that are gone were last forgotten.
+    _swept_day = 0
 
     async def IssueAccessToken(self, request: IssueAccessTokenRequest, context: Any) -> IssueAccessTokenResponse:
         """Make a token for oneself, with no more scopes than one has; administrators for anybody. The secret is shown this once."""
@@ -85,18 +90,37 @@ class TokensPart(Part):
     ) -> AuthenticateAccessTokenResponse:
         """Whose token this is and what it is for; the gateway only."""
         service()
-        if not request.secret.startswith(PREFIX) or len(request.secret) > SECRET_MAX:
+        of_app = request.secret.startswith(APP_PREFIX)
+        if not request.secret.startswith((PREFIX, APP_PREFIX)) or len(request.secret) > SECRET_MAX:
             raise auth.Unauthenticated("the access token is not valid")
+        hashed = secret_hash(request.secret)
         async with self.database.snapshot() as tx:
-            found = await queries.token(tx, secret_hash=secret_hash(request.secret))
-            owner = await queries.person(tx, found.person_id) if found else None
-        if found is None or owner is None or owner.state != PERSON_STATE_ACTIVE:
+            found = await queries.app_token(tx, hashed) if of_app else await queries.token(tx, secret_hash=hashed)
+            owner = await queries.person(tx, found.person_id) if found and found.person_id else None
+        if found is None:
+            raise auth.Unauthenticated("the access token is not valid")
+        if of_app and not found.person_id:
+            await self._note_use(found)
+            return AuthenticateAccessTokenResponse(token=found)
+        if owner is None or owner.state != PERSON_STATE_ACTIVE:
             raise auth.Unauthenticated("the access token is not valid")
         if found.HasField("expire_time") and stamp(found.expire_time) <= micros(self.now()):
             raise auth.Unauthenticated("the access token is past its time: make another one")
         if "admin" in found.scopes and ROLE_ADMINISTRATOR not in owner.roles:
             found.scopes.remove("admin")
+        await self._note_use(found)
         return AuthenticateAccessTokenResponse(person=owner, token=found)
+
+    async def _note_use(self, found: AccessToken) -> None:
+        """Keep the day: the first use of each day writes."""
+        today = micros(self.now()) // _DAY_MICROS
+        if found.last_use_date == self.now().date().isoformat():
+            return
+        async with self.database.transaction() as tx:
+            await queries.note_use(tx, found.token_id, today)
+            if self._swept_day != today:
+                await queries.sweep_uses(tx)
+                self._swept_day = today
 
 
 def _expiry(request: IssueAccessTokenRequest) -> Any:

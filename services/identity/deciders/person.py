@@ -279,7 +279,9 @@ def _password(command: InvitePerson | AcceptInvitation | RequestReset | ResetPas
                 if command.rehashed:
                     return []  # changed since it was checked: the new one is hashed as it should be
                 raise Rejected("the password was changed meanwhile: sign in again", "current_password")
-            changed = PasswordChanged(person_id=command.person_id, password_hash=command.password_hash, rehashed=command.rehashed)
+            changed = PasswordChanged(
+                person_id=command.person_id, password_hash=command.password_hash, rehashed=command.rehashed, ends_apps=command.ends_apps
+            )
             return [changed]
         case _:
             assert_never(command)

@@ -1,4 +1,4 @@
-"""A personal access token: issued once, valid until revoked or past its time."""
+"""An access token, a person's own or an app's: issued once, valid until revoked or past its time."""
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
@@ -7,6 +7,7 @@ from typing import Literal, assert_never
 from libs.eventstore.model import InvalidArgument, NotFound
 from watercooler.identity.v1.events_pb2 import AccessTokenIssued, AccessTokenRevoked
 
+from .. import oauth
 from ..commands import IssueToken, RevokeToken, TokenCommand
 
 Event = AccessTokenIssued | AccessTokenRevoked
@@ -31,7 +32,7 @@ def decide(command: TokenCommand, state: Token) -> list[Event]:
     """What happens.
 
     Raises:
-        InvalidArgument: the scopes are not among read, write and admin, or the time to expire is past.
+        InvalidArgument: the scopes are not among read, write and admin (for an app: those of OAuth), or the time to expire is past.
         NotFound: there is no token to revoke.
     """
     match command:
@@ -59,13 +60,17 @@ def evolve(state: Token, event: Event) -> Token:
 
 
 def _issue(command: IssueToken) -> list[Event]:
-    scopes = [scope for scope in SCOPES if scope in command.scopes]
-    if not scopes or set(command.scopes) - set(SCOPES):
-        raise InvalidArgument(f"a token has one or more of the scopes {', '.join(SCOPES)}", "scopes")
+    if command.app_id:
+        scopes = oauth.check_scopes(command.scopes)
+    else:
+        scopes = [scope for scope in SCOPES if scope in command.scopes]
+        if not scopes or set(command.scopes) - set(SCOPES):
+            raise InvalidArgument(f"a token has one or more of the scopes {', '.join(SCOPES)}", "scopes")
     if command.expire_time is not None and command.expire_time <= command.now:
         raise InvalidArgument("a token expires in the future: give a later time, or none", "expire_time")
     issued = AccessTokenIssued(
-        token_id=command.token_id, person_id=command.person_id, name=command.name, scopes=scopes, secret_hash=command.secret_hash
+        token_id=command.token_id, person_id=command.person_id, name=command.name, scopes=scopes, secret_hash=command.secret_hash,
+        app_id=command.app_id,
     )
     issued.issue_time.FromDatetime(command.now)
     if command.expire_time is not None:

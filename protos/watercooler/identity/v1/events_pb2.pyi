@@ -463,21 +463,25 @@ class PasswordChanged(_message.Message):
     PERSON_ID_FIELD_NUMBER: _builtins.int
     PASSWORD_HASH_FIELD_NUMBER: _builtins.int
     REHASHED_FIELD_NUMBER: _builtins.int
+    ENDS_APPS_FIELD_NUMBER: _builtins.int
     person_id: _builtins.str
     password_hash: _builtins.str
     """argon2id, PHC string format."""
     rehashed: _builtins.bool
     """The same password, hashed anew because the deployment's parameters changed: links and sessions stay valid."""
+    ends_apps: _builtins.bool
+    """The tokens of apps end with the old password."""
     def __init__(
         self,
         *,
         person_id: _builtins.str = ...,
         password_hash: _builtins.str = ...,
         rehashed: _builtins.bool = ...,
+        ends_apps: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["password_hash", b"password_hash", "person_id", b"person_id", "rehashed", b"rehashed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ends_apps", b"ends_apps", "password_hash", b"password_hash", "person_id", b"person_id", "rehashed", b"rehashed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -692,7 +696,7 @@ Global___GroupDeleted: _TypeAlias = GroupDeleted  # noqa: Y015
 
 @_typing.final
 class AccessTokenIssued(_message.Message):
-    """Stream token-<id>: a personal access token."""
+    """Stream token-<id>: an access token, made by a person or given to an app."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -703,11 +707,14 @@ class AccessTokenIssued(_message.Message):
     SECRET_HASH_FIELD_NUMBER: _builtins.int
     ISSUE_TIME_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    APP_ID_FIELD_NUMBER: _builtins.int
     token_id: _builtins.str
     person_id: _builtins.str
     name: _builtins.str
     secret_hash: _builtins.str
     """SHA-256 of the secret, hexadecimal: the secret itself is shown once and never stored."""
+    app_id: _builtins.str
+    """The app that acts by it; empty for a personal access token. An app's token without a person acts for the app itself."""
     @_builtins.property
     def scopes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
@@ -726,10 +733,11 @@ class AccessTokenIssued(_message.Message):
         secret_hash: _builtins.str = ...,
         issue_time: _timestamp_pb2.Timestamp | None = ...,
         expire_time: _timestamp_pb2.Timestamp | None = ...,
+        app_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "issue_time", b"issue_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "issue_time", b"issue_time", "name", b"name", "person_id", b"person_id", "scopes", b"scopes", "secret_hash", b"secret_hash", "token_id", b"token_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["app_id", b"app_id", "expire_time", b"expire_time", "issue_time", b"issue_time", "name", b"name", "person_id", b"person_id", "scopes", b"scopes", "secret_hash", b"secret_hash", "token_id", b"token_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

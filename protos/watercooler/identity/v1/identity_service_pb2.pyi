@@ -1325,19 +1325,23 @@ class ChangePasswordRequest(_message.Message):
     CURRENT_PASSWORD_FIELD_NUMBER: _builtins.int
     NEW_PASSWORD_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ENDS_APPS_FIELD_NUMBER: _builtins.int
     current_password: _builtins.str
     new_password: _builtins.str
     request_id: _builtins.str
+    ends_apps: _builtins.bool
+    """Sign the apps out too."""
     def __init__(
         self,
         *,
         current_password: _builtins.str = ...,
         new_password: _builtins.str = ...,
         request_id: _builtins.str = ...,
+        ends_apps: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["current_password", b"current_password", "new_password", b"new_password", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["current_password", b"current_password", "ends_apps", b"ends_apps", "new_password", b"new_password", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1372,9 +1376,17 @@ class AccessToken(_message.Message):
     SCOPES_FIELD_NUMBER: _builtins.int
     ISSUE_TIME_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    APP_ID_FIELD_NUMBER: _builtins.int
+    APP_NAME_FIELD_NUMBER: _builtins.int
+    LAST_USE_DATE_FIELD_NUMBER: _builtins.int
     token_id: _builtins.str
     person_id: _builtins.str
     name: _builtins.str
+    app_id: _builtins.str
+    """The app that acts by it; empty for a personal access token."""
+    app_name: _builtins.str
+    last_use_date: _builtins.str
+    """ISO 8601, UTC; empty: not used yet."""
     @_builtins.property
     def scopes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
@@ -1390,10 +1402,13 @@ class AccessToken(_message.Message):
         scopes: _abc.Iterable[_builtins.str] | None = ...,
         issue_time: _timestamp_pb2.Timestamp | None = ...,
         expire_time: _timestamp_pb2.Timestamp | None = ...,
+        app_id: _builtins.str = ...,
+        app_name: _builtins.str = ...,
+        last_use_date: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "issue_time", b"issue_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "issue_time", b"issue_time", "name", b"name", "person_id", b"person_id", "scopes", b"scopes", "token_id", b"token_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["app_id", b"app_id", "app_name", b"app_name", "expire_time", b"expire_time", "issue_time", b"issue_time", "last_use_date", b"last_use_date", "name", b"name", "person_id", b"person_id", "scopes", b"scopes", "token_id", b"token_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1542,7 +1557,9 @@ class AuthenticateAccessTokenResponse(_message.Message):
     PERSON_FIELD_NUMBER: _builtins.int
     TOKEN_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def person(self) -> Global___Person: ...
+    def person(self) -> Global___Person:
+        """Unset for a token by which an app acts for itself."""
+
     @_builtins.property
     def token(self) -> Global___AccessToken: ...
     def __init__(
