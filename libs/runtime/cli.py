@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+import uvloop
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -113,7 +114,7 @@ def run_async(work: Awaitable[T]) -> T:
         return await work
 
     try:
-        return asyncio.run(awaited())
+        return uvloop.run(awaited())
     except RpcError as error:
         raise click.ClickException(error.details() or str(error)) from error
     except SettingsError as error:

@@ -27,8 +27,9 @@ from libs.telemetry import logs, metrics
 from libs.text.ids import new_id
 from watercooler.events.v1.event_log_pb2_grpc import add_EventLogServicer_to_server
 
-from .embedded import WORKER, accepts, erasing_types, free_port
+from .embedded import WORKER, erasing_types
 from .engines import Engines
+from .http_server import CLOSE_SECONDS, HttpServer
 from .leadership import Leadership
 from .rebuilds import answer_requests
 from .service import Assembly, Context, Service
@@ -53,7 +54,6 @@ WATCH_SECONDS = 10.0
 # Of the 20 s that stopping may take: what is asked of us is answered, what is begun is finished, the rest is cut.
 DRAIN_SECONDS = 10.0
 FINISH_SECONDS = 7.0
-CLOSE_SECONDS = 3.0
 
 T = TypeVar("T")
 
@@ -602,71 +602,6 @@ class Forgetting:
 
     async def unpark(self, source: str, stream: str, events: Sequence[Recorded]) -> None:
         """Nothing is ever set aside."""
-
-
-class HttpServer:
-    """An ASGI application behind granian, which is told to finish before it ends."""
-
-    def __init__(self, app: Any, host: str, port: int) -> None:
-        """Prepare; port 0 takes any free one."""
-        self.port = port
-        self.draining = False
-        self._host = host
-        self._app = app
-        self._under_way = 0
-        self._idle = asyncio.Event()
-        self._serving: asyncio.Task[None] | None = None
-
-    async def start(self) -> None:
-        """Listen.
-
-        Raises:
-            OSError: the port is taken, or the host is none of this machine.
-        """
-        from granian.constants import Interfaces
-        from granian.server.embed import Server
-
-        self.port = free_port(self._host, self.port)
-        self._server = Server(
-            self._handle, address=self._host, port=self.port, interface=Interfaces.ASGI, log_enabled=False, websockets=False,
-            backpressure=512,
-        )
-        self._serving = asyncio.create_task(self._server.serve())
-        while not self._serving.done() and not await accepts(self._host, self.port):
-            await asyncio.wait([self._serving], timeout=0.01)
-        if self._serving.done():
-            await self._serving
-
-    async def stop(self, seconds: float) -> None:
-        """Let what is under way end, so long at most, then listen no more."""
-        self.draining = True
-        if self._serving is None:
-            return
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                while self._under_way:
-                    self._idle.clear()
-                    await self._idle.wait()
-        self._server.stop()  # type: ignore[no-untyped-call]
-        await asyncio.wait([self._serving], timeout=CLOSE_SECONDS)
-
-    async def _handle(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-
-        async def closing(message: Any) -> None:
-            if self.draining and message["type"] == "http.response.start":  # so that the next request goes to another process
-                message = {**message, "headers": [*message.get("headers", ()), (b"connection", b"close")]}
-            await send(message)
-
-        self._under_way += 1
-        try:
-            await self._app(scope, receive, closing)
-        finally:
-            self._under_way -= 1
-            if not self._under_way:
-                self._idle.set()
 
 
 async def _reach(addresses: Sequence[str], what: str) -> None:

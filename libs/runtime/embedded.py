@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import fcntl
 import gc
 import json
@@ -35,6 +34,7 @@ from libs.telemetry import logs
 from libs.text.ids import new_id
 
 from .engines import Engines
+from .http_server import HttpServer
 from .leadership import LEASE_SECONDS, RENEW_SECONDS
 from .rebuilds import answer_requests
 from .service import Assembly, Context, Service
@@ -200,26 +200,24 @@ class Embedded:
 
     async def serve(self, ready: Callable[[int], None] | None = None) -> None:
         """Serve HTTP for the service that has an application, until the process is asked to stop."""
-        from granian.constants import Interfaces
-        from granian.server.embed import Server
-
         app = next(a.app for a in self.assemblies.values() if a.app is not None)
-        self.settings = replace(self.settings, port=free_port(self.settings.host, self.settings.port))
-        server = Server(
-            app, address=self.settings.host, port=self.settings.port, interface=Interfaces.ASGI, log_enabled=False, websockets=False,
-            backpressure=512,
-        )
+        server = HttpServer(app, self.settings.host, self.settings.port)
         loop = asyncio.get_running_loop()
+
+        def end() -> None:
+            for assembly in self.assemblies.values():
+                if assembly.drain is not None:
+                    self._go("drain", assembly.drain)
+            server.end()
+
         for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, server.stop)
-        serving = asyncio.create_task(server.serve())
-        while not serving.done() and not await accepts(self.settings.host, self.settings.port):
-            await asyncio.wait([serving], timeout=0.01)
-        if not serving.done():
-            self._tell(address=self.settings.address)
-            if ready is not None:
-                ready(self.settings.port)
-        await serving
+            loop.add_signal_handler(number, end)
+        await server.start()
+        self.settings = replace(self.settings, port=server.port)
+        self._tell(address=self.settings.address)
+        if ready is not None:
+            ready(self.settings.port)
+        await server.wait()
 
     def service_token(self, name: str) -> str:
         """A token of a named internal actor, such as the command line."""
@@ -348,35 +346,6 @@ def spare_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)
-
-
-def free_port(host: str, port: int) -> int:
-    """The port, or any free one for 0; the server itself would share a port that somebody else listens at.
-
-    Raises:
-        OSError: the port is taken, or the host is none of this machine.
-    """
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        with socket.socket(family, kind, protocol) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-            found: int = probe.getsockname()[1]
-            return found
-    except OSError as error:
-        reason = "another program listens there" if error.errno == errno.EADDRINUSE else error.strerror or str(error)
-        raise OSError(f"cannot listen at {host} port {port}: {reason}; choose by --port, WATERCOOLER_PORT or WATERCOOLER_HOST") from error
-
-
-async def accepts(host: str, port: int) -> bool:
-    """Whether something listens there."""
-    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared, not listened at
-    try:
-        _, writer = await asyncio.open_connection(reachable, port)
-    except OSError:
-        return False
-    writer.close()
-    return True
 
 
 def erasing_types(service: str) -> tuple[type[Message], ...]:

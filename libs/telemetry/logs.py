@@ -66,7 +66,7 @@ _SECRET_TEXT = re.compile(
     re.IGNORECASE,
 )
 # The libraries that say much at INFO of what the product logs itself.
-_QUIET: Final = ("httpx", "httpcore", "asyncio", "kafka", "opensearch", "PIL", "markdown_it", "multipart", "granian.access")
+_QUIET: Final = ("httpx", "httpcore", "asyncio", "kafka", "opensearch", "PIL", "markdown_it", "multipart", "uvicorn")
 # This one says at ERROR, dozens of times a second, that a broker is away, which the product logs once; at DEBUG it may.
 _MUTE: Final = ("aiokafka",)
 

@@ -97,7 +97,7 @@ class Edge:
         status = 500
         is_head = method == "HEAD" and not path.startswith(_ENDLESS)
         if is_head:
-            scope["method"] = "GET"
+            scope = {**scope, "method": "GET"}
         asked = Asked(_address(scope, headers, self._proxies), _cookies(headers.get(b"cookie", b"")), method not in _SAFE)
         scope["asked"] = asked
         scope["gateway"] = self.gateway

@@ -14,7 +14,8 @@ from libs.eventstore.model import Rejected
 from libs.rpc.auth import make_key
 from libs.runtime import cluster_commands
 from libs.runtime.cli import build
-from libs.runtime.cluster import Crew, HttpServer, Process
+from libs.runtime.cluster import Crew, Process
+from libs.runtime.http_server import HttpServer
 from libs.runtime.settings import Settings, SettingsError, load, service_address
 from libs.runtime.status import StatusServer
 from services.main import SERVICES
