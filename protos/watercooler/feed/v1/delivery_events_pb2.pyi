@@ -256,7 +256,7 @@ class PushSubscribed(_message.Message):
     """What the client knows its account by; sent back with each push as it was given."""
     @_builtins.property
     def kinds(self) -> _containers.RepeatedScalarFieldContainer[_feed_service_pb2.NotificationKind.ValueType]:
-        """The kinds this device wants, of those that the preferences push; empty: all of them."""
+        """The kinds this device wants; empty: those that the preferences push."""
 
     @_builtins.property
     def subscribe_time(self) -> _timestamp_pb2.Timestamp: ...

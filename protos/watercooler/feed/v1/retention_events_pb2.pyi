@@ -30,6 +30,8 @@ class _RetentionAudienceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Ret
     RETENTION_AUDIENCE_PEOPLE: _RetentionAudience.ValueType  # 3
     RETENTION_AUDIENCE_FOLLOWERS: _RetentionAudience.ValueType  # 4
     RETENTION_AUDIENCE_GROUP: _RetentionAudience.ValueType  # 5
+    RETENTION_AUDIENCE_CHART: _RetentionAudience.ValueType  # 6
+    """A part of the organisation chart: a person and everybody below them."""
 
 class RetentionAudience(_RetentionAudience, metaclass=_RetentionAudienceEnumTypeWrapper): ...
 
@@ -39,6 +41,8 @@ RETENTION_AUDIENCE_COMMUNITY: RetentionAudience.ValueType  # 2
 RETENTION_AUDIENCE_PEOPLE: RetentionAudience.ValueType  # 3
 RETENTION_AUDIENCE_FOLLOWERS: RetentionAudience.ValueType  # 4
 RETENTION_AUDIENCE_GROUP: RetentionAudience.ValueType  # 5
+RETENTION_AUDIENCE_CHART: RetentionAudience.ValueType  # 6
+"""A part of the organisation chart: a person and everybody below them."""
 Global___RetentionAudience: _TypeAlias = RetentionAudience  # noqa: Y015
 
 class _RetentionUnit:
@@ -120,7 +124,7 @@ class RuleDrafted(_message.Message):
     name: _builtins.str
     audience: Global___RetentionAudience.ValueType
     audience_id: _builtins.str
-    """The community or group; empty: all of them."""
+    """The community, the group, the person followed or at the head; empty: all of them."""
     age_days: _builtins.int
     unit: Global___RetentionUnit.ValueType
     author_id: _builtins.str
