@@ -24,6 +24,8 @@ REQUEST_ID_CHARACTERS = 128
 NO_POST = "there is no such post, or it is not for you to see"
 NO_COMMUNITY = "there is no such community, or it is not for you to see"
 NO_PERSON = "there is no such person"
+# Says no more than that it is so: who blocks whom is nobody else's to know.
+CLOSED = "this is not possible between the two of you"
 
 
 class Calls:

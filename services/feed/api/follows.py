@@ -16,7 +16,8 @@ from .. import commands
 from ..deciders import follow
 from ..queries import people as queries
 from ..queries import posts as post_queries
-from .base import NO_PERSON, Calls, page_size, person, position_of, token
+from ..queries import reading
+from .base import CLOSED, NO_PERSON, Calls, page_size, person, position_of, token
 from .posts import tag_of
 
 FOLLOWS = 5_000
@@ -37,6 +38,10 @@ class FollowCalls(Calls):
                 raise NotFound(NO_PERSON, "person_id")
             if row["departed"]:
                 raise Rejected("they have left the company and write no more")
+            if await reading.blocks(tx, caller.person_id, request.person_id):
+                raise Rejected("you block them: unblock them first")
+            if await reading.blocks(tx, request.person_id, caller.person_id):
+                raise Rejected(CLOSED)
             await _check_room(tx, caller)
         command = commands.FollowPerson(follower_id=caller.person_id, person_id=request.person_id, now=self.now())
         stream = f"follow-{pair_id(caller.person_id, request.person_id)}"

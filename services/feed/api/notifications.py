@@ -7,11 +7,13 @@ from libs.eventstore.model import InvalidArgument, PermissionDenied, micros
 from libs.rpc import auth
 from libs.rpc.auth import Caller
 from watercooler.feed.v1 import feed_service_pb2 as api
+from watercooler.feed.v1.reading_events_pb2 import FILTER_CONTEXT_NOTIFICATIONS
 
 from .. import commands
 from ..deciders import inbox
 from ..queries import activity
 from ..queries import notifications as queries
+from ..queries.reading import fetch_shade
 from .base import Calls, page_size, person, position_of, token
 
 
@@ -24,8 +26,9 @@ class NotificationCalls(Calls):
         size = page_size(request.page_size)
         before = position_of(request.page_token, (1 << 63) - 1)
         async with self.database.snapshot() as tx:
-            found = await queries.list_notifications(tx, caller, before, size + 1, request.only_unread)
-            unread = await queries.count_unread(tx, caller)
+            shade = await fetch_shade(tx, caller, micros(self.now()), FILTER_CONTEXT_NOTIFICATIONS)
+            found = await queries.list_notifications(tx, caller, before, size + 1, request.only_unread, shade)
+            unread = await queries.count_unread(tx, caller, shade)
         return api.ListNotificationsResponse(
             notifications=found[:size], unread_count=unread, next_page_token=token(found[size - 1].position) if len(found) > size else ""
         )
@@ -51,7 +54,8 @@ class NotificationCalls(Calls):
 
     async def _unread(self, caller: Caller) -> api.CountUnreadNotificationsResponse:
         async with self.database.snapshot() as tx:
-            return api.CountUnreadNotificationsResponse(unread_count=await queries.count_unread(tx, caller))
+            shade = await fetch_shade(tx, caller, micros(self.now()), FILTER_CONTEXT_NOTIFICATIONS)
+            return api.CountUnreadNotificationsResponse(unread_count=await queries.count_unread(tx, caller, shade))
 
     async def GetEngagement(self, request: api.GetEngagementRequest, context: Any) -> api.Engagement:
         """The company in numbers, for those who look after it."""

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from libs.db.database import Transaction
-from libs.eventstore.model import InvalidArgument, NotFound, PermissionDenied, Rejected
+from libs.eventstore.model import InvalidArgument, NotFound, PermissionDenied, Rejected, micros
 from libs.rpc import auth
 from libs.rpc.auth import Caller
 from libs.telemetry import metrics
@@ -18,6 +18,12 @@ from watercooler.common.v1.audience_pb2 import Audience, Everyone, People
 from watercooler.common.v1.blob_pb2 import Attachment
 from watercooler.feed.v1 import events_pb2
 from watercooler.feed.v1 import feed_service_pb2 as api
+from watercooler.feed.v1.reading_events_pb2 import (
+    FILTER_CONTEXT_HOME,
+    FILTER_CONTEXT_PERSON,
+    FILTER_CONTEXT_PUBLIC,
+    FILTER_CONTEXT_THREAD,
+)
 
 from .. import commands
 from ..access import readers_among
@@ -25,8 +31,22 @@ from ..deciders import post, response
 from ..queries import communities as community_queries
 from ..queries import people as people_queries
 from ..queries import posts as queries
+from ..queries import reading
 from ..queries import timelines
-from .base import NO_COMMUNITY, NO_POST, Calls, bad_token, id_of, key_of, page_size, person, position_of, token
+from .base import CLOSED, NO_COMMUNITY, NO_POST, Calls, bad_token, id_of, key_of, page_size, person, position_of, token
+
+# Where mutes, blocks and filters hold, and as what; what one saved or asked for by name is shown whole.
+_SHADED = {
+    api.TIMELINE_KIND_HOME: FILTER_CONTEXT_HOME,
+    api.TIMELINE_KIND_RANKED: FILTER_CONTEXT_HOME,
+    api.TIMELINE_KIND_LIST: FILTER_CONTEXT_HOME,
+    api.TIMELINE_KIND_DIRECT: FILTER_CONTEXT_HOME,
+    api.TIMELINE_KIND_COMPANY: FILTER_CONTEXT_PUBLIC,
+    api.TIMELINE_KIND_COMMUNITY: FILTER_CONTEXT_PUBLIC,
+    api.TIMELINE_KIND_TAG: FILTER_CONTEXT_PUBLIC,
+    api.TIMELINE_KIND_PERSON: FILTER_CONTEXT_PERSON,
+    api.TIMELINE_KIND_PINNED: FILTER_CONTEXT_PERSON,
+}
 
 BATCH_MAX = 200
 VISIBILITY_MAX = 1_000
@@ -78,6 +98,8 @@ class PostCalls(Calls):
             raise Rejected("this post was deleted: answer another post of the thread")
         if frame["archived"]:
             raise Rejected("the community is archived: it can be read, but nothing new is written there")
+        if await reading.blocks(tx, frame["author_id"], caller.person_id):
+            raise Rejected(CLOSED)
         waited = None
         if frame["reply_count"] == 0 and frame["author_id"] != caller.person_id:
             waited = max(0.0, now.timestamp() - card.publish_time.ToMicroseconds() / 1_000_000)
@@ -187,6 +209,10 @@ class PostCalls(Calls):
                 raise NotFound(NO_POST)
             ids = await queries.fetch_replies(tx, frame["thread_id"], after, size + 1)
             found = await queries.fetch_posts(tx, caller, [frame["thread_id"], *ids[:size]])
+            if (shade := await reading.fetch_shade(tx, caller, micros(self.now()), FILTER_CONTEXT_THREAD)) is not None:
+                # What the caller asked for by its id is shown whatever they keep out.
+                kept = {frame["thread_id"], request.post_id}
+                found = {post_id: shown for post_id, shown in found.items() if not shade.hides(shown) or post_id in kept}
         if frame["thread_id"] not in found:
             raise NotFound(NO_POST)
         return api.Thread(
@@ -232,6 +258,10 @@ class PostCalls(Calls):
         shown = await self.post_for(caller, command.post_id)
         if (shown.deleted or shown.erased) and isinstance(command, commands.AddReaction | commands.SavePost | commands.ConfirmRead):
             raise Rejected("the text of this post is gone: there is nothing to respond to")
+        if isinstance(command, commands.AddReaction):
+            async with self.database.snapshot() as tx:
+                if await reading.blocks(tx, shown.author.person_id, caller.person_id):
+                    raise Rejected(CLOSED)
         stream = f"response-{pair_id(command.post_id, command.person_id)}"
         done = await self.handle(caller, response, stream, command, request_id)
         if done.position and kind:
@@ -269,8 +299,17 @@ class PostCalls(Calls):
                 raise bad_token()
         async with self.database.snapshot() as tx:
             candidates = await self._candidates(tx, caller, request)
-            posts, last = await timelines.read_timeline(tx, caller, candidates, before, size, pictures=request.only_attachments)
+            shade = await self._shade(tx, caller, request.kind)
+            posts, last = await timelines.read_timeline(
+                tx, caller, candidates, before, size, pictures=request.only_attachments, shade=shade
+            )
         return api.ListTimelineResponse(posts=posts, next_page_token=token(last))
+
+    async def _shade(self, tx: Transaction, caller: Caller, kind: api.TimelineKind.ValueType) -> reading.Shade | None:
+        if kind not in _SHADED:
+            return None
+        at_home = kind in (api.TIMELINE_KIND_HOME, api.TIMELINE_KIND_RANKED)
+        return await reading.fetch_shade(tx, caller, micros(self.now()), _SHADED[kind], without_lists=at_home)
 
     @staticmethod
     async def _candidates(tx: Transaction, caller: Caller, request: api.ListTimelineRequest) -> timelines.Candidates:
@@ -289,6 +328,10 @@ class PostCalls(Calls):
                 return timelines.of_tag(tag_of(request.subject, "subject"))
             case api.TIMELINE_KIND_SAVED:
                 return timelines.saved(caller.person_id)
+            case api.TIMELINE_KIND_LIST:
+                if not await reading.list_lists(tx, caller.person_id, list_id=request.subject):
+                    raise NotFound("you keep no such list", "subject")
+                return timelines.of_list(request.subject)
             case _:
                 raise InvalidArgument("say which timeline", "kind")
 
@@ -305,7 +348,8 @@ class PostCalls(Calls):
                 raise NotFound(NO_POST)
             people = list(dict.fromkeys(request.person_ids))
             visible = await readers_among(tx, row, people)
-            home = await timelines.at_home_with(tx, request.post_id, row["author_id"], people) & visible if not row["hidden"] else set()
+            shaded = await reading.silencing(tx, row["author_id"], people, micros(self.now()), notifications=False)
+            home = await timelines.at_home_with(tx, request.post_id, row["author_id"], people) & visible - shaded if not row["hidden"] else set()
         return api.CheckVisibilityResponse(
             visible_ids=[one for one in people if one in visible], home_ids=[one for one in people if one in home]
         )

@@ -1,15 +1,20 @@
 """Notifications, grouped, of what their reader may (still) see."""
 from __future__ import annotations
 
-from libs.db.database import Row, Transaction
+from collections.abc import Sequence
+from typing import Any
+
+from libs.db.database import Row, Transaction, in_list
 from libs.rpc.auth import Caller
 from watercooler.feed.v1 import events_pb2
 from watercooler.feed.v1 import feed_service_pb2 as api
 
 from ..access import LISTED, VISIBLE, reader_keys
 from .posts import fetch_authors, fetch_posts
+from .reading import REACHING, Shade
 
 ACTORS = 5
+_REACHING = ", ".join(str(int(kind)) for kind in REACHING)
 _MODERATOR = int(events_pb2.MEMBER_ROLE_MODERATOR)
 
 # A row about a post counts while its reader may see the post; one about a community while the community exists for them, and a
@@ -33,14 +38,39 @@ async def read_position(tx: Transaction, person_id: str) -> int:
     return int(row["read_position"]) if row else 0
 
 
-async def count_unread(tx: Transaction, caller: Caller) -> int:
-    """The number of unread groups."""
+def _unshaded(shade: Shade | None) -> tuple[str, dict[str, Any]]:
+    """The condition that leaves out what people did whom the reader keeps out, and its parameters."""
+    if shade is None or not shade.hidden:
+        return "", {}
+    hidden, params = in_list("h", sorted(shade.hidden))
+    return f"AND (n.kind IN ({_REACHING}) OR n.actor_id NOT IN ({hidden}))", params
+
+
+async def _hidden_posts(tx: Transaction, caller: Caller, rows: Sequence[Row], shade: Shade | None) -> set[str]:
+    """Those of the posts that a filter of the reader takes out; nothing is read where there is no such filter."""
+    if shade is None or not shade.hides_words:
+        return set()
+    posts = await fetch_posts(tx, caller, sorted({row["post_id"] for row in rows if row["kind"] not in REACHING and row["post_id"]}))
+    return {post_id for post_id, post in posts.items() if shade.hides(post)}
+
+
+async def count_unread(tx: Transaction, caller: Caller, shade: Shade | None = None) -> int:
+    """The number of unread groups, without what their reader keeps out."""
+    read = await read_position(tx, caller.person_id)
+    unshaded, params = _unshaded(shade)
+    if shade is not None and shade.hides_words:
+        rows = await tx.fetch(
+            f"SELECT n.kind, n.subject, n.post_id {_FROM} {unshaded} AND n.position > :read_position",
+            read_position=read, **params, **reader_keys(caller),
+        )
+        hidden = await _hidden_posts(tx, caller, rows, shade)
+        return len({(row["kind"], row["subject"]) for row in rows if row["post_id"] not in hidden or row["kind"] in REACHING})
     row = await tx.fetch_one(
         f"""
         SELECT COUNT(*) AS total
-        FROM (SELECT DISTINCT n.kind, n.subject {_FROM} AND n.position > :read_position) AS unread
+        FROM (SELECT DISTINCT n.kind, n.subject {_FROM} {unshaded} AND n.position > :read_position) AS unread
         """,
-        read_position=await read_position(tx, caller.person_id), **reader_keys(caller),
+        read_position=read, **params, **reader_keys(caller),
     )
     return int(row["total"]) if row else 0
 
@@ -54,20 +84,24 @@ async def newest_position(tx: Transaction, person_id: str) -> int:
 
 
 async def list_notifications(
-    tx: Transaction, caller: Caller, before: int, limit: int, only_unread: bool
+    tx: Transaction, caller: Caller, before: int, limit: int, only_unread: bool, shade: Shade | None = None
 ) -> list[api.Notification]:
-    """Groups, the one with the newest event first, whose newest event is before a position."""
+    """Groups, the one with the newest event first, whose newest event is before a position; without what the reader keeps out."""
     read = await read_position(tx, caller.person_id)
+    unshaded, params = _unshaded(shade)
     rows = await tx.fetch(
         f"""
         SELECT n.position, n.kind, n.subject, n.actor_id, n.post_id, n.community_id, n.emoji, n.notify_time, c.name AS community_name
-        {_FROM}
+        {_FROM} {unshaded}
         ORDER BY n.position DESC
         """,
-        **reader_keys(caller),
+        **params, **reader_keys(caller),
     )
+    hidden = await _hidden_posts(tx, caller, rows, shade)
     groups: dict[tuple[int, str], list[Row]] = {}
     for row in rows:  # at most 1,000 are kept for a person
+        if row["post_id"] in hidden and row["kind"] not in REACHING:
+            continue
         groups.setdefault((row["kind"], row["subject"]), []).append(row)
     chosen = [
         group for group in groups.values() if group[0]["position"] < before and (not only_unread or group[0]["position"] > read)
@@ -87,6 +121,8 @@ async def list_notifications(
             position=newest["position"],
         )
         if (post := posts.get(newest["post_id"])) is not None:
+            if shade is not None and newest["kind"] not in REACHING:
+                shade.hides(post)  # fills in the filters it matches
             notification.post.CopyFrom(post)
         notification.notify_time.FromMicroseconds(newest["notify_time"])
         found.append(notification)

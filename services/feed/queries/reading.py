@@ -15,7 +15,6 @@ from watercooler.feed.v1.events_pb2 import POST_KIND_ANNOUNCEMENT
 from watercooler.feed.v1.feed_service_pb2 import Author, CustomEmoji, FilterMatch, Post
 from watercooler.feed.v1.reading_events_pb2 import (
     FILTER_ACTION_HIDE,
-    FILTER_CONTEXT_HOME,
     FILTER_CONTEXT_NOTIFICATIONS,
     FILTER_CONTEXT_PERSON,
     FILTER_CONTEXT_THREAD,
@@ -94,10 +93,13 @@ def _plain(body: str) -> str:
     return plain(body)
 
 
-async def fetch_shade(tx: Transaction, caller: Caller, now: int, context: FilterContext.ValueType) -> Shade | None:
+async def fetch_shade(
+    tx: Transaction, caller: Caller, now: int, context: FilterContext.ValueType, *, without_lists: bool = False
+) -> Shade | None:
     """What the caller keeps out of pages of this kind at a time in microseconds; None where that is nothing, for one short statement.
 
-    Mutes and blocks hold everywhere but on a person's own page; in threads only blocks do, so that a conversation stays readable.
+    `without_lists` takes out the people of exclusive lists too. Mutes and blocks hold everywhere but on a person's own page; in threads
+    only blocks do, so that a conversation stays readable.
     """
     if not caller.person_id:
         return None
@@ -125,7 +127,7 @@ async def fetch_shade(tx: Transaction, caller: Caller, now: int, context: Filter
         for row in rows:
             if row["what"] == "bond" and (row["block_position"] or _is_muted(row, now, context)):
                 hidden.add(row["id"])
-    exclusive = {row["id"] for row in rows if row["what"] == "list"} if context == FILTER_CONTEXT_HOME else set()
+    exclusive = {row["id"] for row in rows if row["what"] == "list"} if without_lists else set()
     filters: tuple[Words, ...] = ()
     if any(row["what"] == "filter" for row in rows):
         filters = tuple(

@@ -8,6 +8,7 @@ from libs.rpc.auth import Caller
 from watercooler.feed.v1.feed_service_pb2 import Post
 
 from .posts import fetch_posts
+from .reading import Shade
 
 # Keys that page a timeline (ids, or positions with leading zeros) are all less than this.
 END = "~"
@@ -21,9 +22,9 @@ Candidates = Callable[[Transaction, str, int], Awaitable[list[tuple[str, str]]]]
 
 
 async def read_timeline(
-    tx: Transaction, caller: Caller, candidates: Candidates, before: str, size: int, *, pictures: bool = False
+    tx: Transaction, caller: Caller, candidates: Candidates, before: str, size: int, *, pictures: bool = False, shade: Shade | None = None
 ) -> tuple[list[Post], str]:
-    """A page of a timeline and the key to go on from, which is empty at the end."""
+    """A page of a timeline, without what its reader keeps out, and the key to go on from, which is empty at the end."""
     found: list[Post] = []
     last = before
     batch = size + 1
@@ -32,7 +33,7 @@ async def read_timeline(
         page = await candidates(tx, before, batch)
         posts = await fetch_posts(tx, caller, [post_id for _, post_id in page], hidden=False, pictures=pictures)
         for key, post_id in page:
-            if (post := posts.get(post_id)) is None:
+            if (post := posts.get(post_id)) is None or (shade is not None and shade.hides(post)):
                 continue
             if len(found) == size:
                 return found, last
@@ -170,6 +171,30 @@ def _listed(sql: str, subject: str) -> Candidates:
     async def candidates(tx: Transaction, before: str, limit: int) -> list[tuple[str, str]]:
         rows = await tx.fetch(sql, subject=subject, before=before, limit=limit)
         return [(row["post_id"], row["post_id"]) for row in rows]
+
+    return candidates
+
+
+def of_list(list_id: str) -> Candidates:
+    """What the people on a list wrote."""
+
+    async def candidates(tx: Transaction, before: str, limit: int) -> list[tuple[str, str]]:
+        rows = await tx.fetch(
+            """
+            SELECT 'person:' || l.person_id AS source, (
+                SELECT e.post_id FROM source_entries e
+                WHERE e.source = 'person:' || l.person_id AND e.post_id < :before
+                ORDER BY e.post_id DESC
+                LIMIT 1
+            ) AS head
+            FROM list_people l
+            WHERE l.list_id = :list_id
+            """,
+            list_id=list_id, before=before,
+        )
+        heads = {row["source"]: row["head"] for row in rows if row["head"] is not None}
+        found = await _merge(tx, heads, (), before, limit) if heads else set()
+        return [(post_id, post_id) for post_id in sorted(found, reverse=True)[:limit]]
 
     return candidates
 
