@@ -233,9 +233,9 @@ async def test_markers_notes_and_erasure(feed: Feed, read: Any) -> None:
 
 async def test_custom_emoji_are_pictures_in_posts(feed: Feed, read: Any) -> None:
     ann, comms = await feed.person("ann"), await feed.person("comms", "communications")
-    blobs = feed.world.embedded.blobs
-    ref = await blobs.put(picture(), "image/png")
-    large = await blobs.put(picture(600), "image/png")
+    blobs = feed.world.embedded.engines.blobs()
+    ref = await blobs.put(picture(), "image/png", limit_bytes=1_000_000)
+    large = await blobs.put(picture(600), "image/png", limit_bytes=1_000_000)
     with feed.by(ann), refused(DENIED, "communications"):
         await read.AddEmoji(reading.AddEmojiRequest(shortcode="party", blob_id=ref.id))
     with feed.by(comms, "employee", "communications"):

@@ -349,7 +349,9 @@ class PostCalls(Calls):
             people = list(dict.fromkeys(request.person_ids))
             visible = await readers_among(tx, row, people)
             shaded = await reading.silencing(tx, row["author_id"], people, micros(self.now()), notifications=False)
-            home = await timelines.at_home_with(tx, request.post_id, row["author_id"], people) & visible - shaded if not row["hidden"] else set()
+            home: set[str] = set()
+            if not row["hidden"]:
+                home = await timelines.at_home_with(tx, request.post_id, row["author_id"], people) & visible - shaded
         return api.CheckVisibilityResponse(
             visible_ids=[one for one in people if one in visible], home_ids=[one for one in people if one in home]
         )

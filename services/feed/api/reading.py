@@ -19,6 +19,7 @@ from watercooler.feed.v1.reading_service_pb2_grpc import ReadingServiceServicer
 from ..commands import FollowCommand, UnfollowPerson
 from ..commands import reading as commands
 from ..deciders import bond, emoji, filtering, follow, markers, people_list
+from ..queries import emoji as emoji_queries
 from ..queries import people as people_queries
 from ..queries import reading as queries
 from ..queries.policy import fetch_policy
@@ -306,7 +307,7 @@ class ReadingApi(Calls, ReadingServiceServicer):
         if ref.media_type not in EMOJI_TYPES or ref.size > EMOJI_BYTES:
             raise InvalidArgument(f"an emoji is a PNG, GIF or WebP picture of at most {EMOJI_BYTES // 1024} KiB", "blob_id")
         async with self.database.snapshot() as tx:
-            if await queries.count_emoji(tx) >= EMOJI:
+            if await emoji_queries.count_emoji(tx) >= EMOJI:
                 raise Rejected(f"there are at most {EMOJI:,} custom emoji: remove some first")
         shortcode = request.shortcode.strip().strip(":").lower()
         command = commands.AddEmoji(
@@ -320,7 +321,7 @@ class ReadingApi(Calls, ReadingServiceServicer):
         caller = _keeper()
         shortcode = request.shortcode.strip().strip(":").lower()
         async with self.database.snapshot() as tx:
-            held = (await queries.fetch_emoji(tx, [shortcode])).get(shortcode)
+            held = (await emoji_queries.fetch_emoji(tx, [shortcode])).get(shortcode)
         if held is None:
             raise NotFound("there is no such emoji", "shortcode")
         await self.handle(caller, emoji, f"emoji-{shortcode}", commands.RemoveEmoji(shortcode=shortcode), request.request_id)
@@ -330,7 +331,7 @@ class ReadingApi(Calls, ReadingServiceServicer):
         """Every custom emoji, by category and shortcode."""
         auth.caller()
         async with self.database.snapshot() as tx:
-            return api.ListEmojiResponse(emojis=await queries.list_emoji(tx))
+            return api.ListEmojiResponse(emojis=await emoji_queries.list_emoji(tx))
 
 
 def _keeper() -> Caller:

@@ -48,7 +48,7 @@ async def files_of(tx: Transaction, author_id: str) -> set[str]:
 
 
 async def unused(database: Database, blob_ids: Iterable[str]) -> set[str]:
-    """Those of the files that no post, earlier version or photo shows; reads all posts with pictures, in many small pieces."""
+    """Those of the files that no post, earlier version, photo or emoji shows; reads all posts with pictures, in many small pieces."""
     left = set(blob_ids)
     for first, more in (
         (
@@ -77,6 +77,8 @@ async def unused(database: Database, blob_ids: Iterable[str]) -> set[str]:
     if left:
         people = await database.fetch("SELECT card FROM people WHERE photo_blob_id <> ''")
         left -= {Author.FromString(bytes(row["card"])).photo_blob_id for row in people}
+    if left:
+        left -= {row["blob_id"] for row in await database.fetch("SELECT blob_id FROM custom_emoji")}
     return left
 
 

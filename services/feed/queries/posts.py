@@ -9,6 +9,7 @@ from watercooler.feed.v1 import events_pb2
 from watercooler.feed.v1.feed_service_pb2 import Author, Post, Reaction, Revision
 
 from ..access import JOINS, VISIBLE, reader_keys
+from .emoji import name_emoji
 
 _MODERATOR = int(events_pb2.MEMBER_ROLE_MODERATOR)
 COUNTED = 1_000
@@ -71,6 +72,7 @@ async def fetch_posts(
             mentioned.append(post)
     if mentioned:
         await _name_mentions(tx, mentioned)
+    await name_emoji(tx, posts.values())
     return posts
 
 

@@ -1,8 +1,7 @@
 """What people keep from what they read: the one place where mutes, blocks, exclusive lists and filters are applied."""
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -12,7 +11,7 @@ from libs.text import matching
 from libs.text.markdown import BODY_LENGTH_MAX, plain
 from watercooler.feed.v1 import feed_service_pb2 as feed
 from watercooler.feed.v1.events_pb2 import POST_KIND_ANNOUNCEMENT
-from watercooler.feed.v1.feed_service_pb2 import Author, CustomEmoji, FilterMatch, Post
+from watercooler.feed.v1.feed_service_pb2 import Author, FilterMatch, Post
 from watercooler.feed.v1.reading_events_pb2 import (
     FILTER_ACTION_HIDE,
     FILTER_CONTEXT_NOTIFICATIONS,
@@ -318,44 +317,3 @@ async def fetch_markers(tx: Transaction, person_id: str) -> list[Marker]:
         marker.update_time.FromMicroseconds(row["update_time"])
         found.append(marker)
     return found
-
-
-async def list_emoji(tx: Transaction) -> list[CustomEmoji]:
-    """Every custom emoji, by category and shortcode."""
-    rows = await tx.fetch("SELECT shortcode, blob_id, category FROM custom_emoji ORDER BY category, shortcode")
-    return [CustomEmoji(shortcode=row["shortcode"], blob_id=row["blob_id"], category=row["category"]) for row in rows]
-
-
-async def count_emoji(tx: Transaction) -> int:
-    """How many custom emoji there are."""
-    row = await tx.fetch_one("SELECT COUNT(*) AS total FROM custom_emoji")
-    return int(row["total"]) if row else 0
-
-
-async def fetch_emoji(tx: Transaction, shortcodes: Sequence[str]) -> Mapping[str, CustomEmoji]:
-    """Those of the shortcodes that are pictures."""
-    wanted, params = in_list("s", shortcodes)
-    rows = await tx.fetch(f"SELECT shortcode, blob_id, category FROM custom_emoji WHERE shortcode IN ({wanted})", **params)
-    return {
-        row["shortcode"]: CustomEmoji(shortcode=row["shortcode"], blob_id=row["blob_id"], category=row["category"]) for row in rows
-    }
-
-
-async def name_emoji(tx: Transaction, posts: Sequence[Post]) -> None:
-    """Fill in the pictures that the posts' texts speak of; free where none has a word between colons."""
-    spoken: list[tuple[Post, list[str]]] = []
-    for post in posts:
-        if post.body.count(":") > 1 or post.warning.count(":") > 1 or post.HasField("poll"):
-            text = "\n".join([post.warning, post.body, *post.poll.poll.options])
-            if shortcodes := list(dict.fromkeys(_shortcodes(text))):
-                spoken.append((post, shortcodes))
-    if not spoken:
-        return
-    found = await fetch_emoji(tx, sorted({shortcode for _, shortcodes in spoken for shortcode in shortcodes}))
-    for post, shortcodes in spoken:
-        post.emojis.extend(found[shortcode] for shortcode in shortcodes if shortcode in found)
-
-
-def _shortcodes(text: str) -> list[str]:
-    """Every word between two colons; a colon may end one and begin the next."""
-    return [match[1] for match in re.finditer(r"(?=:([a-z0-9_]{2,40}):)", text)]
