@@ -25,10 +25,17 @@ class NotificationCalls(Calls):
         caller = auth.caller()
         size = page_size(request.page_size)
         before = position_of(request.page_token, (1 << 63) - 1)
+        if request.before_position > 0:
+            before = min(before, request.before_position)
         async with self.database.snapshot() as tx:
             shade = await fetch_shade(tx, caller, micros(self.now()), FILTER_CONTEXT_NOTIFICATIONS)
-            found = await queries.list_notifications(tx, caller, before, size + 1, request.only_unread, shade)
+            found = await queries.list_notifications(
+                tx, caller, before, size + 1, request.only_unread, shade, after=max(request.after_position, 0),
+                from_oldest=request.from_oldest, kinds=frozenset(request.kinds),
+            )
             unread = await queries.count_unread(tx, caller, shade)
+        if request.from_oldest:  # what is past the page is newer, not older
+            return api.ListNotificationsResponse(notifications=found[-size:], unread_count=unread)
         return api.ListNotificationsResponse(
             notifications=found[:size], unread_count=unread, next_page_token=token(found[size - 1].position) if len(found) > size else ""
         )

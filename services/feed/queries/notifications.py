@@ -1,7 +1,7 @@
 """Notifications, grouped, of what their reader may (still) see."""
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from libs.db.database import Row, Transaction, in_list
@@ -84,9 +84,13 @@ async def newest_position(tx: Transaction, person_id: str) -> int:
 
 
 async def list_notifications(
-    tx: Transaction, caller: Caller, before: int, limit: int, only_unread: bool, shade: Shade | None = None
+    tx: Transaction, caller: Caller, before: int, limit: int, only_unread: bool, shade: Shade | None = None, *, after: int = 0,
+    from_oldest: bool = False, kinds: Collection[int] = (),
 ) -> list[api.Notification]:
-    """Groups, the one with the newest event first, whose newest event is before a position; without what the reader keeps out."""
+    """Groups, the one with the newest event first, whose newest event is between two positions; without what the reader keeps out.
+
+    The newest of them, or `from_oldest` those that follow `after`; of these kinds where some are named.
+    """
     read = await read_position(tx, caller.person_id)
     unshaded, params = _unshaded(shade)
     rows = await tx.fetch(
@@ -103,9 +107,12 @@ async def list_notifications(
         if row["post_id"] in hidden and row["kind"] not in REACHING:
             continue
         groups.setdefault((row["kind"], row["subject"]), []).append(row)
+    least = max(after, read) if only_unread else after
     chosen = [
-        group for group in groups.values() if group[0]["position"] < before and (not only_unread or group[0]["position"] > read)
-    ][:limit]
+        group for group in groups.values()
+        if least < group[0]["position"] < before and (not kinds or group[0]["kind"] in kinds)
+    ]
+    chosen = chosen[-limit:] if from_oldest else chosen[:limit]
     posts = await fetch_posts(tx, caller, [group[0]["post_id"] for group in chosen if group[0]["post_id"]])
     shown = {tuple(dict.fromkeys(row["actor_id"] for row in group))[:ACTORS]: None for group in chosen}
     authors = await fetch_authors(tx, {actor for actors in shown for actor in actors})

@@ -2361,19 +2361,37 @@ class ListNotificationsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     ONLY_UNREAD_FIELD_NUMBER: _builtins.int
+    BEFORE_POSITION_FIELD_NUMBER: _builtins.int
+    AFTER_POSITION_FIELD_NUMBER: _builtins.int
+    FROM_OLDEST_FIELD_NUMBER: _builtins.int
+    KINDS_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     page_token: _builtins.str
     only_unread: _builtins.bool
+    before_position: _builtins.int
+    """Only those whose newest event is before this position; another way to say where a page begins."""
+    after_position: _builtins.int
+    """Only those whose newest event is after this position."""
+    from_oldest: _builtins.bool
+    """The page that follows `after_position` instead of the newest one; still newest first."""
+    @_builtins.property
+    def kinds(self) -> _containers.RepeatedScalarFieldContainer[Global___NotificationKind.ValueType]:
+        """Only these; empty: all."""
+
     def __init__(
         self,
         *,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
         only_unread: _builtins.bool = ...,
+        before_position: _builtins.int = ...,
+        after_position: _builtins.int = ...,
+        from_oldest: _builtins.bool = ...,
+        kinds: _abc.Iterable[Global___NotificationKind.ValueType] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["only_unread", b"only_unread", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_position", b"after_position", "before_position", b"before_position", "from_oldest", b"from_oldest", "kinds", b"kinds", "only_unread", b"only_unread", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
