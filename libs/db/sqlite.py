@@ -6,16 +6,25 @@ import os
 import sqlite3
 import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Never
+
+from libs.telemetry import logs
 
 from .database import Database, DatabaseBusy, DatabaseError, Row, StorageFull, Transaction, UniqueViolation, UnusableDatabase
 
 BUSY_SECONDS = 15.0
 READERS = 16
 SCRATCH_CACHE_KIB = 65_536
+# Rows changed between two moves of pages from the write-ahead log into the file: some megabytes.
+CHECKPOINT_CHANGES = 4_000
+
+_log = logs.get_logger(__name__)
+# One thread for all files: they share a disk.
+_mover = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
 
 
 class _Connection:
@@ -159,6 +168,8 @@ class _Write:
             else:
                 _roll_back(db.writer)
             db.detach()
+            if error is None:
+                db.committed()
         finally:
             db.writer_turn.release()
 
@@ -219,6 +230,8 @@ class SqliteDatabase:
         self._free: list[sqlite3.Connection] = []
         self._opened = 0
         self._returned = asyncio.Condition()
+        self._changes_moved = 0
+        self._moving: asyncio.Future[None] | None = None
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, isolation_level=None, timeout=0, cached_statements=512, check_same_thread=False)
@@ -226,7 +239,8 @@ class SqliteDatabase:
         connection.execute("PRAGMA busy_timeout = 2000")
         connection.execute(f"PRAGMA journal_mode = {'WAL' if self._durable else 'MEMORY'}")
         connection.execute("PRAGMA busy_timeout = 0")
-        connection.execute("PRAGMA wal_autocheckpoint = 4000")
+        # `committed` moves pages long before; this bounds the file where that cannot keep up.
+        connection.execute("PRAGMA wal_autocheckpoint = 32000")
         connection.execute(f"PRAGMA synchronous = {'FULL' if self._durable else 'OFF'}")
         connection.execute(f"PRAGMA cache_size = -{self._cache_kib}")
         connection.execute("PRAGMA foreign_keys = ON")
@@ -235,6 +249,27 @@ class SqliteDatabase:
         connection.execute("PRAGMA temp_store = MEMORY")
         connection.execute("PRAGMA journal_size_limit = 67108864")
         return connection
+
+    def committed(self) -> None:
+        """Now and then move committed pages from the write-ahead log into the file, in a thread: on the loop that stalls all for 0.1 s."""
+        changes = self.writer.total_changes
+        if self._durable and self._moving is None and changes - self._changes_moved >= CHECKPOINT_CHANGES:
+            self._changes_moved = changes
+            self._moving = asyncio.get_running_loop().run_in_executor(_mover, self._move)
+            self._moving.add_done_callback(self._moved)
+
+    def _move(self) -> None:
+        # PASSIVE waits for nobody and holds up nobody: https://sqlite.org/pragma.html#pragma_wal_checkpoint
+        connection = sqlite3.connect(self.path, isolation_level=None, timeout=0)
+        try:
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        finally:
+            connection.close()
+
+    def _moved(self, done: asyncio.Future[None]) -> None:
+        self._moving = None
+        if not done.cancelled() and (error := done.exception()) is not None:
+            _log.debug("the write-ahead log stays longer", database=self.path, reason=str(error))
 
     def detach(self) -> None:
         """Let go of a scratch database that the transaction before copied from."""
@@ -361,6 +396,8 @@ class SqliteDatabase:
 
     async def close(self) -> None:
         """Release every connection."""
+        if self._moving is not None:
+            await asyncio.wait([self._moving])
         for connection in self._free:
             connection.close()
         self._free.clear()
