@@ -108,6 +108,8 @@ class _NotificationKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Noti
     """Somebody followed for every post has posted."""
     NOTIFICATION_KIND_EDIT: _NotificationKind.ValueType  # 20
     """A post that the person reacted to or passed on was edited."""
+    NOTIFICATION_KIND_DRAFT: _NotificationKind.ValueType  # 21
+    """A scheduled post of the person's own could not be published; its draft says why."""
 
 class NotificationKind(_NotificationKind, metaclass=_NotificationKindEnumTypeWrapper): ...
 
@@ -139,6 +141,8 @@ NOTIFICATION_KIND_POST: NotificationKind.ValueType  # 19
 """Somebody followed for every post has posted."""
 NOTIFICATION_KIND_EDIT: NotificationKind.ValueType  # 20
 """A post that the person reacted to or passed on was edited."""
+NOTIFICATION_KIND_DRAFT: NotificationKind.ValueType  # 21
+"""A scheduled post of the person's own could not be published; its draft says why."""
 Global___NotificationKind: _TypeAlias = NotificationKind  # noqa: Y015
 
 class _ImportOutcome:
