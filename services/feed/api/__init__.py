@@ -6,7 +6,8 @@ from watercooler.feed.v1.feed_service_pb2_grpc import FeedServiceServicer
 from .follows import FollowCalls
 from .imports import ImportCalls
 from .notifications import NotificationCalls
+from .sharing import SharingCalls
 
 
-class FeedApi(ImportCalls, FollowCalls, NotificationCalls, FeedServiceServicer):
+class FeedApi(ImportCalls, SharingCalls, FollowCalls, NotificationCalls, FeedServiceServicer):
     """FeedService, one module a subject."""

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -12,7 +13,7 @@ from libs.rpc import auth
 from libs.rpc.auth import Caller
 from libs.telemetry import metrics
 from libs.text import emoji as emoji_text
-from libs.text.ids import new_id, pair_id
+from libs.text.ids import is_id, new_id, pair_id
 from libs.text.markdown import extract, normal_hashtag
 from watercooler.common.v1.audience_pb2 import Audience, Everyone, People
 from watercooler.common.v1.blob_pb2 import Attachment
@@ -30,9 +31,9 @@ from ..access import readers_among
 from ..deciders import post, response
 from ..queries import communities as community_queries
 from ..queries import people as people_queries
+from ..queries import policy as policy_queries
 from ..queries import posts as queries
-from ..queries import reading
-from ..queries import timelines
+from ..queries import reading, timelines
 from .base import CLOSED, NO_COMMUNITY, NO_POST, Calls, bad_token, id_of, key_of, page_size, person, position_of, token
 
 # Where mutes, blocks and filters hold, and as what; what one saved or asked for by name is shown whole.
@@ -49,6 +50,7 @@ _SHADED = {
 }
 
 BATCH_MAX = 200
+PRAISED_MAX = 20
 VISIBILITY_MAX = 1_000
 _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,6}")
 _ATTACHMENT_CHARACTERS = 200
@@ -59,21 +61,33 @@ class PostCalls(Calls):
 
     async def PublishPost(self, request: api.PublishPostRequest, context: Any) -> api.Post:
         """Publish for the audience, or answer into the thread's."""
-        caller = person()
+        return await self.publish(person(), request)
+
+    async def publish(self, caller: Caller, request: api.PublishPostRequest, draft_id: str = "") -> api.Post:
+        """Publish in the name of a person, perhaps what they kept as a draft; the same `request_id` again is the same post.
+
+        Raises:
+            Rejected: it cannot be published as it is; the reason is for its author.
+        """
         now = self.now()
-        self._check_length(request.body)
+        self.check_length(request.body)
         check_language(request.language)
         check_attachments(request.attachments)
+        kind = self._kind(request)
         async with self.database.snapshot() as tx:
-            if request.parent_id:
-                audience, root_id, waited = await self._reply(tx, caller, request.parent_id, now)
+            parent_id = await self._original(tx, caller, request.parent_id, "parent_id") if request.parent_id else ""
+            if parent_id:
+                audience, root_id, waited = await self._reply(tx, caller, parent_id, now)
             else:
                 audience, root_id, waited = await self._audience(tx, caller, request.audience), "", None
+            quoted_id = await self._quotable(tx, caller, request.quoted_id) if request.quoted_id else ""
+            praise = await self._praise(tx, caller, request)
             mentioned_ids, tags = await references(tx, request.body)
         command = commands.PublishPost(
             post_id=new_id(), author_id=caller.person_id, body=request.body, language=request.language, audience=audience,
-            parent_id=request.parent_id, root_id=root_id, mentioned_ids=mentioned_ids, tags=tags, attachments=tuple(request.attachments),
-            now=now,
+            parent_id=parent_id, root_id=root_id, mentioned_ids=mentioned_ids, tags=tags, attachments=tuple(request.attachments),
+            now=now, kind=kind, warning=request.warning.strip(), sensitive=request.sensitive, quoted_id=quoted_id,
+            poll=request.poll if request.HasField("poll") else None, praise=praise, draft_id=draft_id,
         )
         done = await self.handle(caller, post, f"post-{command.post_id}", command, request.request_id)
         if not done.repeated:
@@ -82,7 +96,51 @@ class PostCalls(Calls):
                 metrics.REPLY_SECONDS.observe(waited)
         return await self.post_for(caller, done.stream.removeprefix("post-"))
 
-    def _check_length(self, body: str) -> None:
+    @staticmethod
+    def _kind(request: api.PublishPostRequest) -> events_pb2.PostKind.ValueType:
+        if request.kind not in (events_pb2.POST_KIND_UNSPECIFIED, events_pb2.POST_KIND_QUESTION):
+            raise InvalidArgument("a post is plain or a question: praise names people, and announcements have their own call", "kind")
+        if request.kind == events_pb2.POST_KIND_QUESTION and (request.parent_id or request.praised_ids):
+            raise InvalidArgument("a question begins a thread of its own and praises nobody", "kind")
+        return events_pb2.POST_KIND_PRAISE if request.praised_ids else request.kind
+
+    async def _praise(self, tx: Transaction, caller: Caller, request: api.PublishPostRequest) -> events_pb2.Praise | None:
+        named = list(dict.fromkeys(request.praised_ids))
+        if not named:
+            return None
+        if request.parent_id:
+            raise InvalidArgument("praise begins a thread of its own", "praised_ids")
+        if len(named) > PRAISED_MAX:
+            raise InvalidArgument(f"praise names at most {PRAISED_MAX} people, this one {len(named)}", "praised_ids")
+        if caller.person_id in named:
+            raise InvalidArgument("praise is for others: leave yourself out", "praised_ids")
+        if len(await people_queries.present(tx, named)) < len(named):
+            raise InvalidArgument("somebody named is not (or no longer) here: leave them out", "praised_ids")
+        values = (await policy_queries.fetch_policy(tx)).values
+        if request.praise_value not in values:
+            raise InvalidArgument(f"choose what the praise is for: {', '.join(values)}", "praise_value")
+        return events_pb2.Praise(person_ids=named, value=request.praise_value)
+
+    async def _quotable(self, tx: Transaction, caller: Caller, post_id: str) -> str:
+        quoted_id = await self._original(tx, caller, post_id, "quoted_id")
+        frame = await queries.fetch_frame(tx, caller, quoted_id)
+        if frame is None:
+            raise NotFound(NO_POST, "quoted_id")
+        if frame["hidden"]:
+            raise Rejected("the text of this post is gone: there is nothing to quote")
+        if await reading.blocks(tx, frame["author_id"], caller.person_id):
+            raise Rejected(CLOSED)
+        return quoted_id
+
+    @staticmethod
+    async def _original(tx: Transaction, caller: Caller, post_id: str, field: str = "") -> str:
+        """The post itself, or the one that it passes on: what is done with a repost is done with its original."""
+        frame = await queries.fetch_frame(tx, caller, post_id)
+        if frame is None or (frame["reposted_id"] and frame["hidden"]):
+            raise NotFound(NO_POST, field)
+        return frame["reposted_id"] or post_id
+
+    def check_length(self, body: str) -> None:
         """What is written here keeps to the organisation's own limit; imports keep to the decider's."""
         most = self.context.settings.post_characters_max
         if len(body) > most:
@@ -156,7 +214,7 @@ class PostCalls(Calls):
     async def EditPost(self, request: api.EditPostRequest, context: Any) -> api.Post:
         """Replace the text, which becomes an earlier version."""
         caller = person()
-        self._check_length(request.body)
+        self.check_length(request.body)
         check_language(request.language)
         check_attachments(request.attachments)
         async with self.database.snapshot() as tx:
@@ -166,7 +224,8 @@ class PostCalls(Calls):
             mentioned_ids, tags = await references(tx, request.body)
         command = commands.EditPost(
             post_id=request.post_id, editor_id=caller.person_id, body=request.body, language=request.language, mentioned_ids=mentioned_ids,
-            tags=tags, attachments=tuple(request.attachments), etag=request.etag, now=self.now(),
+            tags=tags, attachments=tuple(request.attachments), etag=request.etag, now=self.now(), warning=request.warning.strip(),
+            sensitive=request.sensitive,
         )
         done = await self.handle(caller, post, f"post-{request.post_id}", command, request.request_id)
         if done.position:
@@ -205,6 +264,8 @@ class PostCalls(Calls):
         after = id_of(request.page_token, "")
         async with self.database.snapshot() as tx:
             frame = await queries.fetch_frame(tx, caller, request.post_id)
+            if frame is not None and frame["reposted_id"]:
+                frame = await queries.fetch_frame(tx, caller, frame["reposted_id"])
             if frame is None:
                 raise NotFound(NO_POST)
             ids = await queries.fetch_replies(tx, frame["thread_id"], after, size + 1)
@@ -256,6 +317,9 @@ class PostCalls(Calls):
 
     async def _respond(self, caller: Caller, command: commands.ResponseCommand, request_id: str, kind: str = "") -> api.Post:
         shown = await self.post_for(caller, command.post_id)
+        if shown.reposted_id:
+            shown = shown.reposted
+            command = replace(command, post_id=shown.post_id)
         if (shown.deleted or shown.erased) and isinstance(command, commands.AddReaction | commands.SavePost | commands.ConfirmRead):
             raise Rejected("the text of this post is gone: there is nothing to respond to")
         if isinstance(command, commands.AddReaction):
@@ -289,21 +353,41 @@ class PostCalls(Calls):
     async def ListTimeline(self, request: api.ListTimelineRequest, context: Any) -> api.ListTimelineResponse:
         """A page of a timeline, newest first; a page may be short where much is hidden from the caller, the token tells if more follows."""
         caller = auth.caller()
-        size = page_size(request.page_size)
-        before = timelines.END
-        if request.page_token:
-            before = key_of(request.page_token)
-            if request.kind == api.TIMELINE_KIND_SAVED:
-                position_of(request.page_token, 0)
-            elif len(before) != 36:
-                raise bad_token()
+        if request.before_id and request.page_token:
+            raise InvalidArgument("a page begins at a page_token or before_id: leave one out", "before_id")
+        wanted = timelines.Wanted(
+            page_size(request.page_size), from_oldest=request.from_oldest, pictures=request.only_attachments,
+            reposts=not request.exclude_reposts,
+        )
         async with self.database.snapshot() as tx:
             candidates = await self._candidates(tx, caller, request)
-            shade = await self._shade(tx, caller, request.kind)
-            posts, last = await timelines.read_timeline(
-                tx, caller, candidates, before, size, pictures=request.only_attachments, shade=shade
+            wanted = replace(
+                wanted, before=await self._begin(tx, candidates, request), shade=await self._shade(tx, caller, request.kind),
+                after=await self._key(tx, candidates, request.after_id, "after_id", "") if request.after_id else "",
             )
+            posts, last = await timelines.read_timeline(tx, caller, candidates, wanted)
         return api.ListTimelineResponse(posts=posts, next_page_token=token(last))
+
+    async def _begin(self, tx: Transaction, candidates: timelines.Candidates, request: api.ListTimelineRequest) -> str:
+        """The key before which the page begins."""
+        if request.before_id:
+            return await self._key(tx, candidates, request.before_id, "before_id", timelines.END)
+        if not request.page_token:
+            return timelines.END
+        key = key_of(request.page_token)
+        if candidates.key is not None:
+            position_of(request.page_token, 0)
+        elif len(key) != 36:
+            raise bad_token()
+        return key
+
+    @staticmethod
+    async def _key(tx: Transaction, candidates: timelines.Candidates, post_id: str, field: str, otherwise: str) -> str:
+        if not is_id(post_id):
+            raise InvalidArgument("this is no id of a post", field)
+        if candidates.key is None:
+            return post_id
+        return await candidates.key(tx, post_id) or otherwise
 
     async def _shade(self, tx: Transaction, caller: Caller, kind: api.TimelineKind.ValueType) -> reading.Shade | None:
         if kind not in _SHADED:
@@ -328,6 +412,13 @@ class PostCalls(Calls):
                 return timelines.of_tag(tag_of(request.subject, "subject"))
             case api.TIMELINE_KIND_SAVED:
                 return timelines.saved(caller.person_id)
+            case api.TIMELINE_KIND_PINNED:
+                return timelines.pinned(request.subject)
+            case api.TIMELINE_KIND_REACTED:
+                return timelines.reacted(caller.person_id)
+            case api.TIMELINE_KIND_DIRECT:
+                return timelines.direct(caller.person_id)
+            # A kind of timeline is a `timelines.Candidates`: what stands there, in order. Who may see it is asked afterwards.
             case api.TIMELINE_KIND_LIST:
                 if not await reading.list_lists(tx, caller.person_id, list_id=request.subject):
                     raise NotFound("you keep no such list", "subject")

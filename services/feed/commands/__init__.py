@@ -8,6 +8,18 @@ from watercooler.common.v1.audience_pb2 import Audience
 from watercooler.common.v1.blob_pb2 import Attachment
 from watercooler.feed.v1 import events_pb2 as events
 
+from .moderation import CoverPost, DiscardKeptPost, RestorePost
+from .posts import ClosePoll, MuteThread, PinPost, PreviewLink, RepostPost, UnmuteThread, UnpinPost, VotePoll
+
+__all__ = [
+    "AddReaction", "Admit", "ApproveJoin", "ArchiveCommunity", "AuthorCommand", "ChangeCommunity", "ChangeRole", "ClosePoll",
+    "CommunityCommand", "ConfirmRead", "CoverPost", "CreateCommunity", "DeclineJoin", "DeletePost", "DiscardKeptPost", "EditPost",
+    "EraseAuthor", "FollowCommand", "FollowPerson", "FollowTag", "InboxCommand", "Leave", "MembershipCommand", "MuteThread", "PinPost",
+    "PostCommand", "PreviewLink", "PublishPost", "ReadNotifications", "RemoveMember", "RemoveReaction", "RepostPost", "RequestJoin",
+    "ResponseCommand", "RestorePost", "SavePost", "UnarchiveCommunity", "UnfollowPerson", "UnfollowTag", "UnmuteThread", "UnpinPost",
+    "UnsavePost", "VotePoll",
+]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishPost:
@@ -25,6 +37,15 @@ class PublishPost:
     tags: tuple[str, ...] = ()
     attachments: tuple[Attachment, ...] = ()
     external_id: str = ""
+    kind: events.PostKind.ValueType = events.POST_KIND_UNSPECIFIED
+    warning: str = ""
+    sensitive: bool = False
+    quoted_id: str = ""
+    poll: events.Poll | None = None
+    praise: events.Praise | None = None
+    mentioned_community_ids: tuple[str, ...] = ()
+    mentioned_group_ids: tuple[str, ...] = ()
+    draft_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,19 +61,30 @@ class EditPost:
     tags: tuple[str, ...] = ()
     attachments: tuple[Attachment, ...] = ()
     etag: str = ""
+    warning: str = ""
+    sensitive: bool = False
+    mentioned_community_ids: tuple[str, ...] = ()
+    mentioned_group_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeletePost:
-    """Delete a post; `moderates` says that the actor moderates the post's community or the deployment."""
+    """Delete a post; `moderates` says that the actor moderates the post's community or the deployment.
+
+    `kept` puts it aside: under a legal hold, or until an appeal can no longer bring it back.
+    """
 
     post_id: str
     actor_id: str
     moderates: bool
     now: datetime
+    kept: bool = False
 
 
-PostCommand = PublishPost | EditPost | DeletePost
+PostCommand = (
+    PublishPost | EditPost | DeletePost | RepostPost | PinPost | UnpinPost | ClosePoll | PreviewLink | CoverPost | RestorePost
+    | DiscardKeptPost
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +133,7 @@ class ConfirmRead:
     now: datetime
 
 
-ResponseCommand = AddReaction | RemoveReaction | SavePost | UnsavePost | ConfirmRead
+ResponseCommand = AddReaction | RemoveReaction | SavePost | UnsavePost | ConfirmRead | MuteThread | UnmuteThread
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,11 +6,19 @@ from typing import assert_never
 
 from libs.eventstore.model import InvalidArgument
 from libs.text.emoji import is_emoji
-from watercooler.feed.v1.events_pb2 import PostReadConfirmed, PostSaved, PostUnsaved, ReactionAdded, ReactionRemoved
+from watercooler.feed.v1.events_pb2 import (
+    PostReadConfirmed,
+    PostSaved,
+    PostUnsaved,
+    ReactionAdded,
+    ReactionRemoved,
+    ThreadMuted,
+    ThreadUnmuted,
+)
 
-from ..commands import AddReaction, ConfirmRead, RemoveReaction, ResponseCommand, SavePost, UnsavePost
+from ..commands import AddReaction, ConfirmRead, MuteThread, RemoveReaction, ResponseCommand, SavePost, UnmuteThread, UnsavePost
 
-Event = ReactionAdded | ReactionRemoved | PostSaved | PostUnsaved | PostReadConfirmed
+Event = ReactionAdded | ReactionRemoved | PostSaved | PostUnsaved | PostReadConfirmed | ThreadMuted | ThreadUnmuted
 
 EMOJI = 20
 
@@ -22,6 +30,7 @@ class Response:
     emoji: frozenset[str] = frozenset()
     saved: bool = False
     confirmed: bool = False
+    muted: bool = False
 
 
 def initial() -> Response:
@@ -60,6 +69,10 @@ def decide(command: ResponseCommand, response: Response) -> list[Event]:
             confirmed = PostReadConfirmed(post_id=command.post_id, person_id=command.person_id)
             confirmed.confirm_time.FromDatetime(command.now)
             return [confirmed]
+        case MuteThread():
+            return [] if response.muted else [ThreadMuted(post_id=command.post_id, person_id=command.person_id)]
+        case UnmuteThread():
+            return [ThreadUnmuted(post_id=command.post_id, person_id=command.person_id)] if response.muted else []
         case _:
             assert_never(command)
 
@@ -77,5 +90,9 @@ def evolve(response: Response, event: Event) -> Response:
             return replace(response, saved=False)
         case PostReadConfirmed():
             return replace(response, confirmed=True)
+        case ThreadMuted():
+            return replace(response, muted=True)
+        case ThreadUnmuted():
+            return replace(response, muted=False)
         case _:
             assert_never(event)

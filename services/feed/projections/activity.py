@@ -11,6 +11,7 @@ from watercooler.feed.v1.events_pb2 import (
     PostEdited,
     PostPublished,
     PostReadConfirmed,
+    PostReposted,
     PostSaved,
     ReactionAdded,
     TagFollowed,
@@ -27,6 +28,7 @@ class Activity:
     name = "feed.activity"
     handles: tuple[type[Message], ...] = (
         PostPublished, PostEdited, ReactionAdded, PostSaved, PostReadConfirmed, PersonFollowed, TagFollowed, MemberJoined,
+        PostReposted,
     )
     tables: tuple[str, ...] = ("active_days", "totals")
 

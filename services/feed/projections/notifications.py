@@ -7,6 +7,8 @@ from libs.db.database import Transaction
 from libs.eventstore.model import Recorded
 from watercooler.feed.v1 import events_pb2
 from watercooler.feed.v1 import feed_service_pb2 as api
+from watercooler.feed.v1.announcement_events_pb2 import AudienceNotified
+from watercooler.feed.v1.drafting_events_pb2 import DraftUnscheduled
 from watercooler.feed.v1.events_pb2 import (
     JoinRequestDeclined,
     JoinRequested,
@@ -18,12 +20,17 @@ from watercooler.feed.v1.events_pb2 import (
     NotificationsRead,
     PersonFollowed,
     PersonUnfollowed,
+    PollClosed,
+    PollVoted,
     PostDeleted,
     PostEdited,
     PostPublished,
+    PostReposted,
     ReactionAdded,
     ReactionRemoved,
 )
+
+from .notices import notify_audience
 
 KEPT = 1_000
 _DAY_MICROS = 86_400_000_000
@@ -37,8 +44,11 @@ class Notifications:
     handles: tuple[type[Message], ...] = (
         PostPublished, PostEdited, PostDeleted, ReactionAdded, ReactionRemoved, PersonFollowed, PersonUnfollowed, JoinRequested,
         JoinRequestDeclined, JoinRequestWithdrawn, MemberJoined, MemberRoleChanged, MemberLeft, MemberRemoved, NotificationsRead,
+        PostReposted, PollVoted, PollClosed, AudienceNotified, DraftUnscheduled,
     )
-    tables: tuple[str, ...] = ("notifications", "notification_authors", "notification_moderators", "read_positions")
+    tables: tuple[str, ...] = (
+        "notifications", "notification_authors", "notification_moderators", "read_positions", "notification_voters", "notification_reposts",
+    )
 
     async def apply(self, event: Recorded, tx: Transaction) -> None:
         """Notify those concerned, or take back what no longer holds."""
@@ -48,7 +58,17 @@ class Notifications:
             case PostEdited() as edited:
                 await self._edit(edited, event.position, tx)
             case PostDeleted() as deleted:
-                await tx.batch("DELETE FROM notifications WHERE post_id = :post_id", post_id=deleted.post_id)
+                await self._delete(deleted.post_id, tx)
+            case PostReposted() as reposted:
+                await self._repost(reposted, event.position, tx)
+            case PollVoted() as voted:
+                if voted.voter_id:
+                    await tx.batch(
+                        "INSERT INTO notification_voters (post_id, person_id) VALUES (:post_id, :person_id)",
+                        post_id=voted.post_id, person_id=voted.voter_id,
+                    )
+            case PollClosed() as closed:
+                await self._close(closed, event.position, tx)
             case ReactionAdded() as added:
                 await self._react(added, event.position, tx)
             case ReactionRemoved() as removed:
@@ -73,8 +93,53 @@ class Notifications:
                     """,
                     person_id=read.person_id, position=read.read_position,
                 )
+            case DraftUnscheduled() as unscheduled:
+                if unscheduled.reason:
+                    await _notify(
+                        tx, unscheduled.author_id, api.NOTIFICATION_KIND_DRAFT, unscheduled.draft_id, "", event.position,
+                        event.record_micros,
+                    )
+            case AudienceNotified() as told:
+                await notify_audience(tx, told, event.position, KEPT)
             case _:
                 await self._membership(event, tx)
+
+    @staticmethod
+    async def _delete(post_id: str, tx: Transaction) -> None:
+        repost = await tx.fetch_one(
+            "SELECT original_id, author_id FROM notification_reposts WHERE post_id = :post_id", post_id=post_id
+        )
+        if repost is not None:
+            await tx.batch(
+                "DELETE FROM notifications WHERE post_id = :post_id AND kind = :kind AND actor_id = :actor_id",
+                post_id=repost["original_id"], kind=api.NOTIFICATION_KIND_REPOST, actor_id=repost["author_id"],
+            )
+        await tx.batch("DELETE FROM notifications WHERE post_id = :post_id", post_id=post_id)
+        await tx.batch("DELETE FROM notification_reposts WHERE post_id = :post_id OR original_id = :post_id", post_id=post_id)
+        await tx.batch("DELETE FROM notification_voters WHERE post_id = :post_id", post_id=post_id)
+
+    @staticmethod
+    async def _repost(reposted: PostReposted, position: int, tx: Transaction) -> None:
+        await tx.batch(
+            "INSERT INTO notification_reposts (post_id, original_id, author_id) VALUES (:post_id, :original_id, :author_id)",
+            post_id=reposted.post_id, original_id=reposted.original_id, author_id=reposted.author_id,
+        )
+        await _notify(
+            tx, reposted.original_author_id, api.NOTIFICATION_KIND_REPOST, reposted.original_id, reposted.author_id, position,
+            reposted.repost_time.ToMicroseconds(), post_id=reposted.original_id,
+        )
+
+    @staticmethod
+    async def _close(closed: PollClosed, position: int, tx: Transaction) -> None:
+        """Tell the asker, and those who voted with their name."""
+        time = closed.close_time.ToMicroseconds()
+        voters = await tx.fetch(
+            "SELECT person_id FROM notification_voters WHERE post_id = :post_id ORDER BY person_id", post_id=closed.post_id
+        )
+        told = dict.fromkeys([closed.author_id, *(row["person_id"] for row in voters)])
+        for person_id in told:
+            actor_id = closed.author_id if person_id != closed.author_id else ""  # nobody did it to the asker
+            await _notify(tx, person_id, api.NOTIFICATION_KIND_POLL, closed.post_id, actor_id, position, time, post_id=closed.post_id)
 
     async def _publish(self, published: PostPublished, position: int, tx: Transaction) -> None:
         kinds: dict[str, tuple[int, str]] = {}
@@ -86,6 +151,12 @@ class Notifications:
                 )
                 for row in sorted(rows, key=lambda row: row["post_id"] != published.parent_id):
                     kinds.setdefault(row["author_id"], (api.NOTIFICATION_KIND_REPLY, row["post_id"]))
+            if published.quoted_id:
+                quoted = await tx.fetch_one(
+                    "SELECT author_id FROM notification_authors WHERE post_id = :post_id", post_id=published.quoted_id
+                )
+                if quoted is not None:
+                    kinds[quoted["author_id"]] = (api.NOTIFICATION_KIND_QUOTE, published.post_id)
             for person_id in published.mentioned_ids:
                 kinds[person_id] = (api.NOTIFICATION_KIND_MENTION, published.post_id)
             if not published.parent_id and published.audience.WhichOneof("kind") == "people":
@@ -100,6 +171,14 @@ class Notifications:
         )
 
     async def _edit(self, edited: PostEdited, position: int, tx: Transaction) -> None:
+        reposters = await tx.fetch(
+            "SELECT author_id FROM notification_reposts WHERE original_id = :post_id ORDER BY author_id", post_id=edited.post_id
+        )
+        for reposter in reposters:
+            await _notify(
+                tx, reposter["author_id"], api.NOTIFICATION_KIND_EDIT, edited.post_id, edited.author_id, position,
+                edited.edit_time.ToMicroseconds(), post_id=edited.post_id,
+            )
         row = await tx.fetch_one("SELECT told FROM notification_authors WHERE post_id = :post_id", post_id=edited.post_id)
         if row is None:
             return

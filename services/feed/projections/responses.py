@@ -5,15 +5,25 @@ from google.protobuf.message import Message
 
 from libs.db.database import Transaction
 from libs.eventstore.model import Recorded
-from watercooler.feed.v1.events_pb2 import PostReadConfirmed, PostSaved, PostUnsaved, ReactionAdded, ReactionRemoved
+from watercooler.feed.v1.events_pb2 import (
+    PostReadConfirmed,
+    PostSaved,
+    PostUnsaved,
+    ReactionAdded,
+    ReactionRemoved,
+    ThreadMuted,
+    ThreadUnmuted,
+)
 
 
 class Responses:
     """A row for each person and post, and one for each reaction."""
 
     name = "feed.responses"
-    handles: tuple[type[Message], ...] = (ReactionAdded, ReactionRemoved, PostSaved, PostUnsaved, PostReadConfirmed)
-    tables: tuple[str, ...] = ("responses", "reactions")
+    handles: tuple[type[Message], ...] = (
+        ReactionAdded, ReactionRemoved, PostSaved, PostUnsaved, PostReadConfirmed, ThreadMuted, ThreadUnmuted,
+    )
+    tables: tuple[str, ...] = ("responses", "reactions", "muted_threads")
 
     async def apply(self, event: Recorded, tx: Transaction) -> None:
         """Take the event into the row of its person and post."""
@@ -50,6 +60,16 @@ class Responses:
                 await tx.batch(
                     "UPDATE responses SET confirmed = 1 WHERE person_id = :person_id AND post_id = :post_id",
                     person_id=confirmed.person_id, post_id=confirmed.post_id,
+                )
+            case ThreadMuted() as muted:
+                await tx.batch(
+                    "INSERT INTO muted_threads (person_id, thread_id) VALUES (:person_id, :thread_id)",
+                    person_id=muted.person_id, thread_id=muted.post_id,
+                )
+            case ThreadUnmuted() as unmuted:
+                await tx.batch(
+                    "DELETE FROM muted_threads WHERE person_id = :person_id AND thread_id = :thread_id",
+                    person_id=unmuted.person_id, thread_id=unmuted.post_id,
                 )
 
 

@@ -16,9 +16,11 @@ from watercooler.feed.v1.events_pb2 import (
     PostDeleted,
     PostEdited,
     PostPublished,
+    PostReposted,
     TagFollowed,
     TagUnfollowed,
 )
+from watercooler.feed.v1.moderation_events_pb2 import KeptPostDiscarded
 
 from ..access import scope_of
 
@@ -41,7 +43,7 @@ class Timelines:
     name = "feed.timelines"
     handles: tuple[type[Message], ...] = (
         PostPublished, PostEdited, PostDeleted, PersonFollowed, PersonUnfollowed, TagFollowed, TagUnfollowed, MemberJoined, MemberLeft,
-        MemberRemoved,
+        MemberRemoved, PostReposted, KeptPostDiscarded,
     )
     tables: tuple[str, ...] = ("source_entries", "listed_posts", "sources", "subscriptions", "home_floors", "home_entries")
 
@@ -56,10 +58,15 @@ class Timelines:
             case PostPublished() as published:
                 if not published.root_id:
                     await self._publish(published, event.position, tx)
+            case PostReposted() as reposted:
+                await self._list(reposted.post_id, reposted.author_id, [f"person:{reposted.author_id}"], [], [], event.position, tx)
             case PostEdited() as edited:
                 await self._retag(edited, event.position, tx)
             case PostDeleted() as deleted:
-                await self._delete(deleted, tx)
+                if not deleted.kept:  # what is put aside may come back, and is in its place then
+                    await self._delete(deleted, tx)
+            case KeptPostDiscarded() as discarded:
+                await self._delete(discarded, tx)
             case PersonFollowed() as followed:
                 await self._subscribe(followed.follower_id, f"person:{followed.person_id}", tx)
             case PersonUnfollowed() as unfollowed:
@@ -77,16 +84,22 @@ class Timelines:
         scope, scope_id = scope_of(published.audience)
         subscribed = [f"person:{published.author_id}", *(f"tag:{tag}" for tag in dict.fromkeys(published.tags))]
         named: list[str] = []
-        sources = list(subscribed)
+        others: list[str] = []
         if scope == "community":
             subscribed.append(f"community:{scope_id}")
-            sources += (f"community:{scope_id}", "company")
+            others.append("company")
         elif scope == "everyone":
-            sources.append("company")
+            others.append("company")
         elif scope == "people":
             named = [person_id for person_id in dict.fromkeys(published.audience.people.person_ids) if person_id != published.author_id]
-            sources += (f"named:{person_id}" for person_id in named)
-        post_id = published.post_id
+            others += (f"named:{person_id}" for person_id in named)
+        await self._list(published.post_id, published.author_id, subscribed, others, named, position, tx)
+
+    async def _list(
+        self, post_id: str, author_id: str, subscribed: list[str], others: list[str], named: list[str], position: int, tx: Transaction
+    ) -> None:
+        """Put a post into its sources, those that people subscribe to and others, and into home timelines."""
+        sources = [*subscribed, *others]
         await tx.batch(
             "INSERT INTO listed_posts (post_id, sources) VALUES (:post_id, :sources)", post_id=post_id, sources=" ".join(sources)
         )
@@ -94,7 +107,7 @@ class Timelines:
             "INSERT INTO source_entries (source, post_id) VALUES (:source, :post_id)",
             [{"source": source, "post_id": post_id} for source in sources],
         )
-        entries = [{"reader_id": published.author_id, "post_id": post_id, "source": OWN}]
+        entries = [{"reader_id": author_id, "post_id": post_id, "source": OWN}]
         entries += ({"reader_id": person_id, "post_id": post_id, "source": f"named:{person_id}"} for person_id in named)
         await tx.execute_many(
             "INSERT INTO home_entries (reader_id, post_id, source) VALUES (:reader_id, :post_id, :source)", entries
@@ -169,7 +182,7 @@ class Timelines:
         for source in new:
             await self._fan_out(source, edited.post_id, position, tx)
 
-    async def _delete(self, deleted: PostDeleted, tx: Transaction) -> None:
+    async def _delete(self, deleted: PostDeleted | KeptPostDiscarded, tx: Transaction) -> None:
         row = await tx.fetch_one("SELECT sources FROM listed_posts WHERE post_id = :post_id", post_id=deleted.post_id)
         if row is None:
             return

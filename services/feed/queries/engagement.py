@@ -41,6 +41,7 @@ async def answers(tx: Transaction, now_micros: int) -> tuple[int, int]:
                ) THEN 1 ELSE 0 END), 0) AS answered
         FROM posts p
         WHERE p.post_id >= :since AND p.post_id < :until AND p.parent_id = '' AND p.hidden = 0
+          AND p.reposted_id = ''
         """,
         since=first_id(now_micros - (WEEK_DAYS + PATIENCE_DAYS) * DAY_MICROS), until=first_id(now_micros - PATIENCE_DAYS * DAY_MICROS),
     )
@@ -90,6 +91,7 @@ async def announced(tx: Transaction, now_micros: int) -> Announced:
         FROM standings s
         JOIN posts p ON p.author_id = s.person_id
         WHERE s.announces > 0 AND p.post_id >= :since AND p.parent_id = '' AND p.hidden = 0 AND p.scope IN ('everyone', 'group')
+          AND p.reposted_id = ''
         """,
         since=first_id(now_micros - ANNOUNCED_DAYS * DAY_MICROS),
     )

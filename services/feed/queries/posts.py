@@ -9,6 +9,7 @@ from watercooler.feed.v1 import events_pb2
 from watercooler.feed.v1.feed_service_pb2 import Author, Post, Reaction, Revision
 
 from ..access import JOINS, VISIBLE, reader_keys
+from . import polls
 from .emoji import name_emoji
 
 _MODERATOR = int(events_pb2.MEMBER_ROLE_MODERATOR)
@@ -16,28 +17,39 @@ COUNTED = 1_000
 
 _CARDS = f"""
     SELECT p.post_id, p.card, p.author_id, p.hidden, p.reply_count, p.confirmation_count, p.version, p.position,
-           a.card AS author, c.name AS community_name, m.role, r.emoji, r.save_position, r.confirmed
+           a.card AS author, c.name AS community_name, m.role, r.emoji, r.save_position, r.confirmed, u.person_id AS muted
     FROM posts p
     LEFT JOIN people a ON a.person_id = p.author_id
     {JOINS}
     LEFT JOIN responses r ON r.person_id = :reader_id AND r.post_id = p.post_id
+    LEFT JOIN muted_threads u ON u.person_id = :reader_id AND u.thread_id = p.thread_id
     WHERE {VISIBLE}
       AND p.hidden <= :hidden
       AND (:pictures = 0 OR p.pictures = 1)
+      AND (:reposts = 1 OR p.reposted_id = '')
       AND p.post_id IN (%s)
 """
 
 
 async def fetch_posts(
-    tx: Transaction, caller: Caller, post_ids: Sequence[str], *, hidden: bool = True, pictures: bool = False
+    tx: Transaction, caller: Caller, post_ids: Sequence[str], *, hidden: bool = True, pictures: bool = False, reposts: bool = True,
+    inside: bool = False,
 ) -> dict[str, Post]:
-    """Those of the posts that the caller may see, by id, in no order; `hidden` takes deleted and erased ones in."""
+    """Those of the posts that the caller may see, by id, in no order; `hidden` takes deleted and erased ones in.
+
+    Reposts and quotes come with their original, a repost of a quote with the quoted post too; `inside` leaves quoted posts out.
+    """
     if not post_ids:
         return {}
     placeholders, params = in_list("i", post_ids)
-    rows = await tx.fetch(_CARDS % placeholders, **params, **reader_keys(caller), hidden=int(hidden), pictures=int(pictures))
+    rows = await tx.fetch(
+        _CARDS % placeholders, **params, **reader_keys(caller), hidden=int(hidden), pictures=int(pictures), reposts=int(reposts)
+    )
     posts = {}
     mentioned: list[Post] = []
+    linked: list[Post] = []
+    shared: list[Post] = []
+    asking: list[Post] = []
     reader_id, administrator = caller.person_id, caller.is_administrator
     for row in rows:
         post = posts[row["post_id"]] = Post.FromString(row["card"])
@@ -62,18 +74,61 @@ async def fetch_posts(
                         counted.mine = True
             post.saved = row["save_position"] > 0
             post.read_confirmed = row["confirmed"] == 1
+        if row["muted"] is not None:
+            post.thread_muted = True
+        if post.reposted_id or (post.quoted_id and not inside):
+            linked.append(post)
+        if post.repost_count:
+            shared.append(post)
+        if post.HasField("poll"):
+            asking.append(post)
         if not post.deleted:
             own = author_id == reader_id
-            if own and not row["hidden"]:
+            if own and not row["hidden"] and not post.reposted_id:
                 post.can_edit = True
             if own or administrator or (row["role"] or 0) >= _MODERATOR:
                 post.can_delete = True
-        if post.mentions:
+        if post.mentions or post.praised:
             mentioned.append(post)
     if mentioned:
         await _name_mentions(tx, mentioned)
     await name_emoji(tx, posts.values())
+    if linked:
+        await _embed(tx, caller, posts, linked)
+    if shared and reader_id:
+        await _own_reposts(tx, reader_id, shared)
+    if asking and reader_id:
+        await polls.fill(tx, reader_id, asking)
     return posts
+
+
+async def _embed(tx: Transaction, caller: Caller, posts: dict[str, Post], linked: Sequence[Post]) -> None:
+    """Put originals into reposts and quotes, where the caller may see them; a repost without its original is none."""
+    originals = await fetch_posts(
+        tx, caller, list({post.reposted_id for post in linked if post.reposted_id}), hidden=False, reposts=False
+    )
+    quoted = await fetch_posts(
+        tx, caller, list({post.quoted_id for post in linked if post.quoted_id}), hidden=False, reposts=False, inside=True
+    )
+    for post in linked:
+        if post.quoted_id:
+            if (found := quoted.get(post.quoted_id)) is not None:
+                post.quoted.CopyFrom(found)
+        elif (found := originals.get(post.reposted_id)) is not None:
+            post.reposted.CopyFrom(found)
+        else:
+            del posts[post.post_id]
+
+
+async def _own_reposts(tx: Transaction, reader_id: str, posts: Sequence[Post]) -> None:
+    placeholders, params = in_list("i", [post.post_id for post in posts])
+    rows = await tx.fetch(
+        f"SELECT original_id, post_id FROM reposts WHERE author_id = :reader_id AND original_id IN ({placeholders})",
+        reader_id=reader_id, **params,
+    )
+    mine = {row["original_id"]: row["post_id"] for row in rows}
+    for post in posts:
+        post.my_repost_id = mine.get(post.post_id, "")
 
 
 async def fetch_post(tx: Transaction, caller: Caller, post_id: str) -> Post | None:
@@ -82,8 +137,12 @@ async def fetch_post(tx: Transaction, caller: Caller, post_id: str) -> Post | No
 
 
 async def _name_mentions(tx: Transaction, posts: Sequence[Post]) -> None:
-    people = await fetch_authors(tx, {mention.person_id for post in posts for mention in post.mentions})
+    named = {mention.person_id for post in posts for mention in post.mentions if mention.person_id}
+    people = await fetch_authors(tx, named | {praised.person_id for post in posts for praised in post.praised})
     for post in posts:
+        for praised in post.praised:
+            if (person := people.get(praised.person_id)) is not None:
+                praised.CopyFrom(person)
         for mention in post.mentions:
             if (person := people.get(mention.person_id)) is not None:
                 mention.handle = person.handle
@@ -102,13 +161,40 @@ async def fetch_frame(tx: Transaction, caller: Caller, post_id: str) -> Row | No
     return await tx.fetch_one(
         f"""
         SELECT p.post_id, p.author_id, p.thread_id, p.parent_id, p.scope, p.scope_id, p.card, p.hidden, p.reply_count,
-               m.role, c.archived
+               p.reposted_id, p.version, m.role, c.archived
         FROM posts p
         {JOINS}
         WHERE p.post_id = :post_id AND {VISIBLE}
         """,
         post_id=post_id, **reader_keys(caller),
     )
+
+
+async def repost_of(tx: Transaction, original_id: str, author_id: str) -> str:
+    """The id of a person's repost of a post; empty where there is none."""
+    row = await tx.fetch_one(
+        "SELECT post_id FROM reposts WHERE original_id = :original_id AND author_id = :author_id",
+        original_id=original_id, author_id=author_id,
+    )
+    return row["post_id"] if row else ""
+
+
+async def fetch_reposters(tx: Transaction, original_id: str, before: str, limit: int) -> list[tuple[str, Author]]:
+    """Who passed a post on, the newest first, with the id that pages."""
+    rows = await tx.fetch(
+        """
+        SELECT r.post_id, r.author_id, a.card
+        FROM reposts r
+        LEFT JOIN people a ON a.person_id = r.author_id
+        WHERE r.original_id = :original_id AND r.post_id < :before
+        ORDER BY r.post_id DESC
+        LIMIT :limit
+        """,
+        original_id=original_id, before=before, limit=limit,
+    )
+    return [
+        (row["post_id"], Author.FromString(row["card"]) if row["card"] is not None else Author(person_id=row["author_id"])) for row in rows
+    ]
 
 
 async def fetch_audience(tx: Transaction, post_id: str) -> Post | None:
@@ -145,7 +231,8 @@ async def fetch_revisions(tx: Transaction, post_id: str) -> list[Revision]:
     )
     revisions = []
     for row in rows:
-        revision = Revision(number=row["number"], body=row["body"], attachments=Post.FromString(row["attachments"]).attachments)
+        more = Post.FromString(row["attachments"])
+        revision = Revision(number=row["number"], body=row["body"], attachments=more.attachments, warning=more.warning)
         revision.revise_time.FromMicroseconds(row["revise_time"])
         revisions.append(revision)
     return revisions
@@ -192,7 +279,7 @@ async def _count(tx: Transaction, caller: Caller, source: str, condition: str, s
             FROM {source}
             JOIN posts p ON p.post_id = n.post_id
             {JOINS}
-            WHERE {condition} AND p.hidden = 0 AND {VISIBLE}
+            WHERE {condition} AND p.hidden = 0 AND p.reposted_id = '' AND {VISIBLE}
             LIMIT :counted
         ) AS seen
         """,

@@ -16,8 +16,11 @@ CREATE TABLE IF NOT EXISTS posts (
     pictures           INTEGER NOT NULL,
     reply_count        INTEGER NOT NULL,
     confirmation_count INTEGER NOT NULL,
+    -- Of the text: 1 when published, one more for each edit and the deletion.
     version            INTEGER NOT NULL,
-    position           BIGINT NOT NULL
+    position           BIGINT NOT NULL,
+    -- The original, where it is a repost; else empty.
+    reposted_id        TEXT NOT NULL DEFAULT ''
 );
 CREATE INDEX IF NOT EXISTS posts_by_author ON posts (author_id, post_id);
 CREATE INDEX IF NOT EXISTS posts_by_thread ON posts (thread_id, post_id);
