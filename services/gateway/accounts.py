@@ -20,7 +20,7 @@ from libs.rpc.errors import RpcError
 from watercooler.identity.v1 import events_pb2 as events
 from watercooler.identity.v1 import identity_service_pb2 as identity
 
-from .parties import Clients, Principal, is_away
+from .parties import ActingApp, Clients, Principal, is_away
 
 CACHE_SECONDS: Final = 10.0
 AWAY_SECONDS: Final = 300.0
@@ -28,7 +28,7 @@ AWAY_ASK_SECONDS: Final = 2.0
 CACHED: Final = 20_000
 TOKEN_PREFIX: Final = "wct_"
 
-_TOKEN = re.compile(r"wct_[A-Za-z0-9_.-]{16,300}")
+_TOKEN = re.compile(r"wc[at]_[A-Za-z0-9_.-]{16,300}")
 ALL_SCOPES = frozenset({"read", "write", "admin"})
 
 ROLE_NAMES = {
@@ -43,6 +43,7 @@ class _Held:
     principal: Principal | None
     # Until when it counts where identity does not answer.
     away_until: float
+    app: ActingApp | None = None
 
 
 class Accounts:
@@ -68,21 +69,25 @@ class Accounts:
                 person = await self._clients.identity.GetPerson(identity.GetPersonRequest(person_id=person_id))
         except RpcError as error:
             if error.code() is not grpc.StatusCode.NOT_FOUND:
-                return self._while_away(self._people, person_id, error)
+                return self._while_away(self._people, person_id, error).principal
             return None
-        principal = _principal(person, ALL_SCOPES, "")
+        principal = _principal(person, ALL_SCOPES, identity.AccessToken())
         if dropped == self._dropped:
             _hold(self._people, person_id, principal)
         return principal
 
     async def of_token(self, secret: str) -> Principal | None:
-        """Whom a personal access token acts for, within its scopes; None for one that is unknown, revoked or expired."""
+        """Whom an access token acts for, within its scopes; None for one that is unknown, revoked or expired, or of an app alone."""
+        return (await self.of_bearer(secret))[0]
+
+    async def of_bearer(self, secret: str) -> tuple[Principal | None, ActingApp | None]:
+        """Whom an access token acts for, or the app that acts for itself by it; neither for one that does not count."""
         if not _TOKEN.fullmatch(secret):
-            return None
+            return None, None
         key = hashlib.sha256(secret.encode()).hexdigest()
         held = self._secrets.get(key)
         if held is not None and held.until > time.monotonic():
-            return held.principal
+            return held.principal, held.app
         dropped = self._dropped
         try:
             with self._as_gateway():
@@ -92,22 +97,35 @@ class Accounts:
                 grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.NOT_FOUND, grpc.StatusCode.PERMISSION_DENIED,
                 grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.FAILED_PRECONDITION,
             ):
-                return self._while_away(self._secrets, key, error)
-            return None
-        ends = answer.token.expire_time.ToDatetime(UTC) if answer.token.HasField("expire_time") else None
-        principal = _principal(answer.person, frozenset(answer.token.scopes) & ALL_SCOPES, answer.token.token_id, ends)
+                held = self._while_away(self._secrets, key, error)
+                return held.principal, held.app
+            return None, None
+        token = answer.token
+        ends = token.expire_time.ToDatetime(UTC) if token.HasField("expire_time") else None
+        principal: Principal | None = None
+        app: ActingApp | None = None
+        if answer.HasField("person"):
+            principal = _principal(answer.person, frozenset(token.scopes), token, ends)
+        else:
+            app = ActingApp(token.app_id, token.app_name, token.token_id, frozenset(token.scopes))
         if dropped == self._dropped:
             left = ends.timestamp() - time.time() if ends else CACHE_SECONDS
-            _hold(self._secrets, key, principal, min(CACHE_SECONDS, left), min(AWAY_SECONDS, left) if ends else AWAY_SECONDS)
-        return principal
+            _hold(self._secrets, key, principal, min(CACHE_SECONDS, left), min(AWAY_SECONDS, left) if ends else AWAY_SECONDS, app)
+        return principal, app
 
-    def _while_away(self, cache: OrderedDict[str, _Held], key: str, error: RpcError) -> Principal | None:
+    def _while_away(self, cache: OrderedDict[str, _Held], key: str, error: RpcError) -> _Held:
         """Whom identity knew a while ago, asked for again in two seconds; the error for those it was not asked for lately."""
         held, now = cache.get(key), time.monotonic()
         if held is None or not is_away(error) or held.away_until <= now:
             raise error
-        cache[key] = _Held(min(now + AWAY_ASK_SECONDS, held.away_until), held.principal, held.away_until)
-        return held.principal
+        cache[key] = _Held(min(now + AWAY_ASK_SECONDS, held.away_until), held.principal, held.away_until, held.app)
+        return held
+
+    def forget_token(self, token_id: str) -> None:
+        """Ask again for a token by which an app acts for itself."""
+        self._dropped += 1
+        for key in [key for key, held in self._secrets.items() if held.app is not None and held.app.token_id == token_id]:
+            del self._secrets[key]
 
     def forget(self, person_id: str) -> None:
         """Ask again for a person and their tokens."""
@@ -121,18 +139,22 @@ class Accounts:
 
 
 def _principal(
-    person: identity.Person, scopes: frozenset[str], token_id: str, token_ends: datetime | None = None
+    person: identity.Person, scopes: frozenset[str], token: identity.AccessToken, token_ends: datetime | None = None
 ) -> Principal | None:
     if person.state != identity.PERSON_STATE_ACTIVE:
         return None
     roles = frozenset(ROLE_NAMES[role] for role in person.roles if role in ROLE_NAMES)
-    return Principal(person.person_id, roles, scopes, person, token_id=token_id, token_ends=token_ends)
+    return Principal(
+        person.person_id, roles, scopes, person, token_id=token.token_id, token_ends=token_ends, app_id=token.app_id,
+        app_name=token.app_name,
+    )
 
 
 def _hold(
-    cache: OrderedDict[str, _Held], key: str, principal: Principal | None, seconds: float = CACHE_SECONDS, away: float = AWAY_SECONDS
+    cache: OrderedDict[str, _Held], key: str, principal: Principal | None, seconds: float = CACHE_SECONDS, away: float = AWAY_SECONDS,
+    app: ActingApp | None = None,
 ) -> None:
     now = time.monotonic()
-    cache[key] = _Held(now + seconds, principal, now + away)
+    cache[key] = _Held(now + seconds, principal, now + away, app)
     if len(cache) > CACHED:
         cache.popitem(last=False)

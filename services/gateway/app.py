@@ -11,6 +11,7 @@ from libs.runtime.service import Context
 from libs.runtime.settings import signing_key
 from libs.text import markdown
 from watercooler.feed.v1.feed_service_pb2_grpc import FeedServiceStub
+from watercooler.identity.v1.app_service_pb2_grpc import AppServiceStub
 from watercooler.identity.v1.identity_service_pb2_grpc import IdentityServiceStub
 from watercooler.search.v1.search_service_pb2_grpc import SearchServiceStub
 
@@ -25,6 +26,8 @@ from .http import AnyRequest, Gateway, asked
 from .live import Live
 from .live_routes import route_handlers as live_handlers
 from .parties import Clients
+from .oauth.paths import is_for_programs
+from .oauth.routes import route_handlers as oauth_handlers
 from .problems import Refusal, refusal_of
 from .ratelimit import Limits
 from .sessions import Sessions
@@ -36,6 +39,7 @@ def create_gateway(context: Context) -> Gateway:
     markdown.keep_rendered(context.settings.cache_rendered_posts)
     clients = Clients(
         identity=IdentityServiceStub(context.channel("identity")),
+        apps=AppServiceStub(context.channel("identity")),
         feed=FeedServiceStub(context.channel("feed")),
         search=SearchServiceStub(context.channel("search")),
     )
@@ -55,7 +59,7 @@ async def check_form(request: AnyRequest) -> None:
         Refusal: 403, the token is missing or another's.
     """
     found = asked(request)
-    if not found.is_write or request.scope["path"].startswith(API):
+    if not found.is_write or request.scope["path"].startswith(API) or is_for_programs(request.scope["path"]):
         return
     token = request.headers.get(csrf.HEADER, "")
     if not token:
@@ -79,6 +83,7 @@ def create_app(gateway: Gateway) -> Edge:
             *file_handlers,
             *health_handlers,
             *live_handlers,
+            *oauth_handlers,
             Router(path="/", route_handlers=list(pages.route_handlers), include_in_schema=False),
         ],
         before_request=check_form,

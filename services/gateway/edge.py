@@ -19,9 +19,11 @@ from libs.rpc import auth
 from libs.telemetry import metrics, traces
 from libs.text.ids import new_id
 
-from . import csrf
+from . import cors, csrf
 from .http import Asked, Gateway, session_subject
 from .idempotency import Idempotency, fingerprint, read_key
+from .oauth.paths import is_application, is_for_programs, is_protocol
+from .oauth.refusals import oauth_refusal
 from .parties import Principal
 from .problems import MEDIA_TYPE, Refusal, refusal_of
 from .ratelimit import Decision, Limit
@@ -37,10 +39,15 @@ VISITOR_COOKIE = "watercooler_visitor"
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 # Answered without asking who asks: probes, metrics, and files that are the same for all.
-_OPEN = ("/healthz", "/readyz", "/metrics", "/assets/", "/favicon.ico", "/api/openapi.json", "/api/asyncapi.json")
+_OPEN = (
+    "/healthz", "/readyz", "/metrics", "/assets/", "/favicon.ico", "/api/openapi.json", "/api/asyncapi.json",
+    "/.well-known/oauth-authorization-server", "/.well-known/nodeinfo", "/nodeinfo/",
+)
 # These go on until the client leaves, so there is no answer to take the body off.
 _ENDLESS = ("/live", "/api/v1/events")
 _PATH_CHARACTERS = 2_000
+# Scopes of apps that hold a part of reading or writing, beside those that are named after it.
+_FINER = {"read": frozenset({"follow", "push", "profile"}), "write": frozenset({"follow", "push"})}
 # Proxies that a request may have come through; more of them are not looked at.
 _HOPS = 10
 # A thousand records of an import by the API.
@@ -50,7 +57,7 @@ _COOKIE_CHARACTERS = 16_384
 _PIECE_SECONDS = 30.0
 _BODY_SECONDS = 600.0
 # Pages with secrets in them or in their address: no browser keeps them.
-_NEVER_KEPT = (API, "/invitation/", "/password/", "/settings/tokens", "/admin/invite", "/admin/people")
+_NEVER_KEPT = (API, "/oauth/", "/settings/apps", "/invitation/", "/password/", "/settings/tokens", "/admin/invite", "/admin/people")
 
 _CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; font-src 'self'; connect-src 'self'; "
@@ -102,6 +109,11 @@ class Edge:
         scope["asked"] = asked
         scope["gateway"] = self.gateway
         extra: list[tuple[bytes, bytes]] = []
+        if cors.is_shared(path):
+            if cors.is_preflight(method, headers):
+                await cors.answer_preflight(send)
+                return
+            extra += cors.HEADERS
         begun = False
 
         with traces.span(method, parent=headers.get(b"traceparent", b"").decode("latin-1")) as here:
@@ -142,6 +154,14 @@ class Edge:
             if b"%00" in part:
                 field = part.partition(b"=")[0].decode("ascii", "replace")[:60]
                 raise Refusal(400, "Text cannot contain the NUL character.", field=field)
+        if is_for_programs(path):
+            limit = self._limits.writes if asked.is_write else self._limits.reads
+            extra += _limit_headers(limit, limit.demand(f"address {asked.address}"))
+            if asked.is_write:
+                receive, body = await self._take_body(scope, receive, headers)
+                asked.body = body or b""
+            await self._app(scope, receive, send)
+            return
         failed = await self._identify(asked, headers)
         found = asked.principal
         limit = self._limits.writes if asked.is_write else self._limits.reads
@@ -186,8 +206,8 @@ class Edge:
             scheme, _, secret = authorization.decode("latin-1").partition(" ")
             if scheme.lower() != "bearer":
                 return "Send an access token: Authorization: Bearer wct_..."
-            asked.principal = await self.gateway.accounts.of_token(secret.strip())
-            return "" if asked.principal else "This access token is not valid: it is mistyped, revoked or expired."
+            asked.principal, asked.app = await self.gateway.accounts.of_bearer(secret.strip())
+            return "" if asked.principal or asked.app else "This access token is not valid: it is mistyped, revoked or expired."
         sessions = self.gateway.sessions
         secret = asked.cookies.get(sessions.cookie, "")
         if secret:
@@ -213,12 +233,13 @@ class Edge:
         if found is None or not found.token_id:
             return
         needed = "write" if asked.is_write else "read"
-        if needed not in found.scopes:
+        # A finer scope may be enough: what answers at the path knows.
+        if needed not in found.scopes and not any(each in _FINER[needed] or each.startswith(f"{needed}:") for each in found.scopes):
             raise Refusal(
                 403, f"This access token lacks the scope {needed}: make one that has it.", code="insufficient_scope",
                 headers={"www-authenticate": f'Bearer realm="watercooler", error="insufficient_scope", scope="{needed}"'},
             )
-        if not path.startswith((API, "/media/", "/live")):
+        if not path.startswith((API, "/media/", "/live", "/oauth/userinfo")):
             raise Refusal(403, "Access tokens are for the API under /api/; pages need a sign-in.")
 
     def _check_origin(self, path: str, asked: Asked, headers: dict[bytes, bytes]) -> None:
@@ -249,7 +270,7 @@ class Edge:
         declared = headers.get(b"content-length", b"")
         if declared.isdigit() and len(declared) < 19 and int(declared) > limit:
             raise _too_large(limit)
-        if path.startswith(API) and not is_file:
+        if (path.startswith(API) or is_for_programs(path)) and (not is_file or is_for_programs(path)):
             chunks: list[bytes] = []
             size = 0
             while True:
@@ -300,6 +321,9 @@ class Edge:
             else:
                 body = refusal.detail.encode()
                 headers.append((b"content-type", b"text/plain; charset=utf-8"))
+        elif is_protocol(scope["path"]) or is_application(scope["path"]):
+            status, body = oauth_refusal(scope["path"], refusal)
+            headers += [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
         else:
             body = msgspec.json.encode(refusal.details)
             headers.append((b"content-type", MEDIA_TYPE.encode()))
@@ -309,7 +333,10 @@ class Edge:
 
     @staticmethod
     def _wants_page(scope: Scope) -> bool:
-        return not scope["path"].startswith((API, "/live", "/media/", "/healthz", "/readyz", "/metrics"))
+        path = scope["path"]
+        return not path.startswith((API, "/live", "/media/", "/healthz", "/readyz", "/metrics", "/.well-known/", "/nodeinfo/")) and (
+            not is_protocol(path)
+        )
 
 
 def _headers(scope: Scope) -> dict[bytes, bytes]:

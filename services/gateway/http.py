@@ -20,7 +20,7 @@ from libs.rpc import auth
 from libs.runtime.service import Context
 from libs.telemetry import traces
 
-from .parties import Clients, Principal
+from .parties import ActingApp, Clients, Principal
 from .problems import Refusal
 from .site import Site
 
@@ -63,7 +63,7 @@ class Asked:
     """What the edge knows of a request before it is routed; handlers find it in `scope["asked"]`."""
 
     __slots__ = (
-        "address", "body", "cookies", "csrf_subject", "hides_answer", "idempotency_key", "is_write", "principal", "request_id",
+        "address", "app", "body", "cookies", "csrf_subject", "hides_answer", "idempotency_key", "is_write", "principal", "request_id",
         "visitor_new",
     )
 
@@ -74,6 +74,8 @@ class Asked:
         # The whole body of a write to the API; empty for uploads and forms, which are read piece by piece.
         self.body = b""
         self.principal: Principal | None = None
+        # The app that acts for itself, where the access token is its own.
+        self.app: ActingApp | None = None
         # What the CSRF token of this request's pages is signed for; empty with an access token, which needs none.
         self.csrf_subject = ""
         # A visitor id to be set as a cookie with the answer; empty when the browser has one.

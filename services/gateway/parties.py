@@ -13,6 +13,7 @@ from watercooler.identity.v1 import identity_service_pb2 as identity
 
 if TYPE_CHECKING:
     from watercooler.feed.v1.feed_service_pb2_grpc import FeedServiceAsyncStub
+    from watercooler.identity.v1.app_service_pb2_grpc import AppServiceAsyncStub
     from watercooler.identity.v1.identity_service_pb2_grpc import IdentityServiceAsyncStub
     from watercooler.search.v1.search_service_pb2_grpc import SearchServiceAsyncStub
 
@@ -28,10 +29,21 @@ def is_away(error: BaseException) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class ActingApp:
+    """An app that acts for itself, by a token of nobody's."""
+
+    app_id: str
+    name: str
+    token_id: str
+    scopes: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Clients:
     """The services the gateway asks."""
 
     identity: IdentityServiceAsyncStub
+    apps: AppServiceAsyncStub
     feed: FeedServiceAsyncStub
     search: SearchServiceAsyncStub
 
@@ -51,6 +63,9 @@ class Principal:
     token_id: str = ""
     # When the access token ends; None for one without an end, and for sessions.
     token_ends: datetime | None = None
+    # The app that acts by the token; empty for personal tokens and sessions.
+    app_id: str = ""
+    app_name: str = ""
 
     @property
     def caller(self) -> auth.Caller:

@@ -51,7 +51,10 @@ def assemble(context: Context) -> Assembly:
         if isinstance(data, _ENDING):  # the pages of whoever is still here reload, and listen anew as who they are now
             gateway.live.close_person(data.person_id)
         if isinstance(data, events.AccessTokenRevoked):
+            gateway.accounts.forget_token(data.token_id)
             gateway.live.close_token(data.token_id)
+        if isinstance(data, events.PasswordChanged) and data.ends_apps:
+            gateway.live.close_person(data.person_id)
 
     async def tidy() -> None:
         while True:

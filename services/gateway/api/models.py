@@ -163,7 +163,7 @@ class Me(Output, frozen=True, kw_only=True):
     """Who is signed in, and what they may do by this session or token."""
 
     person: Person
-    scopes: list[Scope]
+    scopes: list[str]
     is_administrator: bool
     session_id: str | None
     access_token_id: str | None

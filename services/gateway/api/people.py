@@ -32,7 +32,7 @@ async def get_me(call: Call) -> models.Me:
     """The person behind the session or access token, with what it may do."""
     me = call.me
     return models.Me(
-        person=models.person(me.person), scopes=sorted(me.scopes), is_administrator=me.is_administrator,  # type: ignore[arg-type]
+        person=models.person(me.person), scopes=sorted(me.scopes), is_administrator=me.is_administrator,
         session_id=me.session_id or None, access_token_id=me.token_id or None,
     )
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import admin, admin_import, assets, common, communities, design, doors, finding, notices, people, posts, settings  # noqa: F401 - importing a module declares its pages
+from . import admin, admin_import, assets, common, communities, design, doors, finding, notices, oauth, people, posts, settings  # noqa: F401 - importing a module declares its pages
 from .errors import error_page
 
 __all__ = ["error_page", "route_handlers"]

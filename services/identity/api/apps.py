@@ -5,7 +5,7 @@ import hmac
 import secrets
 from typing import Any
 
-from libs.eventstore.model import InvalidArgument, NotFound, PermissionDenied, Rejected
+from libs.eventstore.model import InvalidArgument, NotFound, PermissionDenied, Rejected, fold
 from libs.rpc import auth
 from libs.text.ids import new_id
 from watercooler.identity.v1 import app_service_pb2 as pb
@@ -78,8 +78,11 @@ class AppApi(Part, AppServiceServicer):
             code_hash=secret_hash(code), code_challenge=request.code_challenge, code_challenge_method=request.code_challenge_method,
             now=self.now(),
         )
+        if request.validate_only:
+            would = fold(authorization, authorization.decide(authorize, authorization.initial()))
+            return pb.AuthorizeAppResponse(scopes=would.scopes, app=found)
         done = await self.done(authorization, f"authorization-{authorization_id}", authorize, caller.actor_id)
-        return pb.AuthorizeAppResponse(code=code, scopes=done.state.scopes)
+        return pb.AuthorizeAppResponse(code=code, scopes=done.state.scopes, app=found)
 
     async def RedeemCode(self, request: pb.RedeemCodeRequest, context: Any) -> pb.AppToken:
         """Exchange a code for a token, once; the gateway only (RFC 6749 section 4.1.3)."""

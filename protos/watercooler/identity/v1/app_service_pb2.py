@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from watercooler.identity.v1 import identity_service_pb2 as watercooler_dot_identity_dot_v1_dot_identity__service__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)watercooler/identity/v1/app_service.proto\x12\x17watercooler.identity.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a.watercooler/identity/v1/identity_service.proto\"\xa3\x01\n\x03\x41pp\x12\x0e\n\x06\x61pp_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07website\x18\x03 \x01(\t\x12\x15\n\rredirect_uris\x18\x04 \x03(\t\x12\x0e\n\x06scopes\x18\x05 \x03(\t\x12\x31\n\rregister_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0btoken_count\x18\x07 \x01(\x05\"n\n\x12RegisterAppRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07website\x18\x02 \x01(\t\x12\x15\n\rredirect_uris\x18\x03 \x03(\t\x12\x0e\n\x06scopes\x18\x04 \x03(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\"W\n\x13RegisterAppResponse\x12)\n\x03\x61pp\x18\x01 \x01(\x0b\x32\x1c.watercooler.identity.v1.App\x12\x15\n\rclient_secret\x18\x02 \x01(\t\"\x1f\n\rGetAppRequest\x12\x0e\n\x06\x61pp_id\x18\x01 \x01(\t\"8\n\x0fListAppsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"W\n\x10ListAppsResponse\x12*\n\x04\x61pps\x18\x01 \x03(\x0b\x32\x1c.watercooler.identity.v1.App\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"6\n\x10RemoveAppRequest\x12\x0e\n\x06\x61pp_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"\x96\x01\n\x13\x41uthorizeAppRequest\x12\x0e\n\x06\x61pp_id\x18\x01 \x01(\t\x12\x14\n\x0credirect_uri\x18\x02 \x01(\t\x12\x0e\n\x06scopes\x18\x03 \x03(\t\x12\x16\n\x0e\x63ode_challenge\x18\x04 \x01(\t\x12\x1d\n\x15\x63ode_challenge_method\x18\x05 \x01(\t\x12\x12\n\nrequest_id\x18\x06 \x01(\t\"4\n\x14\x41uthorizeAppResponse\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0e\n\x06scopes\x18\x02 \x03(\t\"\xaa\x01\n\rAuthorizedApp\x12)\n\x03\x61pp\x18\x01 \x01(\x0b\x32\x1c.watercooler.identity.v1.App\x12\x0e\n\x06scopes\x18\x02 \x03(\t\x12\x32\n\x0e\x61uthorize_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rlast_use_date\x18\x04 \x01(\t\x12\x13\n\x0btoken_count\x18\x05 \x01(\x05\"\x1b\n\x19ListAuthorizedAppsRequest\"R\n\x1aListAuthorizedAppsResponse\x12\x34\n\x04\x61pps\x18\x01 \x03(\x0b\x32&.watercooler.identity.v1.AuthorizedApp\"=\n\x17\x45ndAuthorizationRequest\x12\x0e\n\x06\x61pp_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"-\n\x18\x45ndAuthorizationResponse\x12\x11\n\ttoken_ids\x18\x01 \x03(\t\"x\n\x11RedeemCodeRequest\x12\x11\n\tclient_id\x18\x01 \x01(\t\x12\x15\n\rclient_secret\x18\x02 \x01(\t\x12\x0c\n\x04\x63ode\x18\x03 \x01(\t\x12\x14\n\x0credirect_uri\x18\x04 \x01(\t\x12\x15\n\rcode_verifier\x18\x05 \x01(\t\"c\n\x14IssueAppTokenRequest\x12\x11\n\tclient_id\x18\x01 \x01(\t\x12\x15\n\rclient_secret\x18\x02 \x01(\t\x12\x11\n\tperson_id\x18\x03 \x01(\t\x12\x0e\n\x06scopes\x18\x04 \x03(\t\"O\n\x08\x41ppToken\x12\x33\n\x05token\x18\x01 \x01(\x0b\x32$.watercooler.identity.v1.AccessToken\x12\x0e\n\x06secret\x18\x02 \x01(\t\"P\n\x15RevokeAppTokenRequest\x12\x11\n\tclient_id\x18\x01 \x01(\t\x12\x15\n\rclient_secret\x18\x02 \x01(\t\x12\r\n\x05token\x18\x03 \x01(\t\"=\n\x16RevokeAppTokenResponse\x12\x10\n\x08token_id\x18\x01 \x01(\t\x12\x11\n\tperson_id\x18\x02 \x01(\t2\x95\x08\n\nAppService\x12h\n\x0bRegisterApp\x12+.watercooler.identity.v1.RegisterAppRequest\x1a,.watercooler.identity.v1.RegisterAppResponse\x12N\n\x06GetApp\x12&.watercooler.identity.v1.GetAppRequest\x1a\x1c.watercooler.identity.v1.App\x12_\n\x08ListApps\x12(.watercooler.identity.v1.ListAppsRequest\x1a).watercooler.identity.v1.ListAppsResponse\x12T\n\tRemoveApp\x12).watercooler.identity.v1.RemoveAppRequest\x1a\x1c.watercooler.identity.v1.App\x12k\n\x0c\x41uthorizeApp\x12,.watercooler.identity.v1.AuthorizeAppRequest\x1a-.watercooler.identity.v1.AuthorizeAppResponse\x12}\n\x12ListAuthorizedApps\x12\x32.watercooler.identity.v1.ListAuthorizedAppsRequest\x1a\x33.watercooler.identity.v1.ListAuthorizedAppsResponse\x12w\n\x10\x45ndAuthorization\x12\x30.watercooler.identity.v1.EndAuthorizationRequest\x1a\x31.watercooler.identity.v1.EndAuthorizationResponse\x12[\n\nRedeemCode\x12*.watercooler.identity.v1.RedeemCodeRequest\x1a!.watercooler.identity.v1.AppToken\x12\x61\n\rIssueAppToken\x12-.watercooler.identity.v1.IssueAppTokenRequest\x1a!.watercooler.identity.v1.AppToken\x12q\n\x0eRevokeAppToken\x12..watercooler.identity.v1.RevokeAppTokenRequest\x1a/.watercooler.identity.v1.RevokeAppTokenResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)watercooler/identity/v1/app_service.proto\x12\x17watercooler.identity.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a.watercooler/identity/v1/identity_service.proto\"\xa3\x01\n\x03\x41pp\x12\x0e\n\x06\x61pp_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07website\x18\x03 \x01(\t\x12\x15\n\rredirect_uris\x18\x04 \x03(\t\x12\x0e\n\x06scopes\x18\x05 \x03(\t\x12\x31\n\rregister_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0btoken_count\x18\x07 \x01(\x05\"n\n\x12RegisterAppRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07website\x18\x02 \x01(\t\x12\x15\n\rredirect_uris\x18\x03 \x03(\t\x12\x0e\n\x06scopes\x18\x04 \x03(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\"W\n\x13RegisterAppResponse\x12)\n\x03\x61pp\x18\x01 \x01(\x0b\x32\x1c.watercooler.identity.v1.App\x12\x15\n\rclient_secret\x18\x02 \x01(\t\"\x1f\n\rGetAppRequest\x12\x0e\n\x06\x61pp_id\x18\x01 \x01(\t\"8\n\x0fListAppsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"W\n\x10ListAppsResponse\x12*\n\x04\x61pps\x18\x01 \x03(\x0b\x32\x1c.watercooler.identity.v1.App\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"6\n\x10RemoveAppRequest\x12\x0e\n\x06\x61pp_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"\xad\x01\n\x13\x41uthorizeAppRequest\x12\x0e\n\x06\x61pp_id\x18\x01 \x01(\t\x12\x14\n\x0credirect_uri\x18\x02 \x01(\t\x12\x0e\n\x06scopes\x18\x03 \x03(\t\x12\x16\n\x0e\x63ode_challenge\x18\x04 \x01(\t\x12\x1d\n\x15\x63ode_challenge_method\x18\x05 \x01(\t\x12\x12\n\nrequest_id\x18\x06 \x01(\t\x12\x15\n\rvalidate_only\x18\x07 \x01(\x08\"_\n\x14\x41uthorizeAppResponse\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0e\n\x06scopes\x18\x02 \x03(\t\x12)\n\x03\x61pp\x18\x03 \x01(\x0b\x32\x1c.watercooler.identity.v1.App\"\xaa\x01\n\rAuthorizedApp\x12)\n\x03\x61pp\x18\x01 \x01(\x0b\x32\x1c.watercooler.identity.v1.App\x12\x0e\n\x06scopes\x18\x02 \x03(\t\x12\x32\n\x0e\x61uthorize_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rlast_use_date\x18\x04 \x01(\t\x12\x13\n\x0btoken_count\x18\x05 \x01(\x05\"\x1b\n\x19ListAuthorizedAppsRequest\"R\n\x1aListAuthorizedAppsResponse\x12\x34\n\x04\x61pps\x18\x01 \x03(\x0b\x32&.watercooler.identity.v1.AuthorizedApp\"=\n\x17\x45ndAuthorizationRequest\x12\x0e\n\x06\x61pp_id\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"-\n\x18\x45ndAuthorizationResponse\x12\x11\n\ttoken_ids\x18\x01 \x03(\t\"x\n\x11RedeemCodeRequest\x12\x11\n\tclient_id\x18\x01 \x01(\t\x12\x15\n\rclient_secret\x18\x02 \x01(\t\x12\x0c\n\x04\x63ode\x18\x03 \x01(\t\x12\x14\n\x0credirect_uri\x18\x04 \x01(\t\x12\x15\n\rcode_verifier\x18\x05 \x01(\t\"c\n\x14IssueAppTokenRequest\x12\x11\n\tclient_id\x18\x01 \x01(\t\x12\x15\n\rclient_secret\x18\x02 \x01(\t\x12\x11\n\tperson_id\x18\x03 \x01(\t\x12\x0e\n\x06scopes\x18\x04 \x03(\t\"O\n\x08\x41ppToken\x12\x33\n\x05token\x18\x01 \x01(\x0b\x32$.watercooler.identity.v1.AccessToken\x12\x0e\n\x06secret\x18\x02 \x01(\t\"P\n\x15RevokeAppTokenRequest\x12\x11\n\tclient_id\x18\x01 \x01(\t\x12\x15\n\rclient_secret\x18\x02 \x01(\t\x12\r\n\x05token\x18\x03 \x01(\t\"=\n\x16RevokeAppTokenResponse\x12\x10\n\x08token_id\x18\x01 \x01(\t\x12\x11\n\tperson_id\x18\x02 \x01(\t2\x95\x08\n\nAppService\x12h\n\x0bRegisterApp\x12+.watercooler.identity.v1.RegisterAppRequest\x1a,.watercooler.identity.v1.RegisterAppResponse\x12N\n\x06GetApp\x12&.watercooler.identity.v1.GetAppRequest\x1a\x1c.watercooler.identity.v1.App\x12_\n\x08ListApps\x12(.watercooler.identity.v1.ListAppsRequest\x1a).watercooler.identity.v1.ListAppsResponse\x12T\n\tRemoveApp\x12).watercooler.identity.v1.RemoveAppRequest\x1a\x1c.watercooler.identity.v1.App\x12k\n\x0c\x41uthorizeApp\x12,.watercooler.identity.v1.AuthorizeAppRequest\x1a-.watercooler.identity.v1.AuthorizeAppResponse\x12}\n\x12ListAuthorizedApps\x12\x32.watercooler.identity.v1.ListAuthorizedAppsRequest\x1a\x33.watercooler.identity.v1.ListAuthorizedAppsResponse\x12w\n\x10\x45ndAuthorization\x12\x30.watercooler.identity.v1.EndAuthorizationRequest\x1a\x31.watercooler.identity.v1.EndAuthorizationResponse\x12[\n\nRedeemCode\x12*.watercooler.identity.v1.RedeemCodeRequest\x1a!.watercooler.identity.v1.AppToken\x12\x61\n\rIssueAppToken\x12-.watercooler.identity.v1.IssueAppTokenRequest\x1a!.watercooler.identity.v1.AppToken\x12q\n\x0eRevokeAppToken\x12..watercooler.identity.v1.RevokeAppTokenRequest\x1a/.watercooler.identity.v1.RevokeAppTokenResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -48,29 +48,29 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REMOVEAPPREQUEST']._serialized_start=698
   _globals['_REMOVEAPPREQUEST']._serialized_end=752
   _globals['_AUTHORIZEAPPREQUEST']._serialized_start=755
-  _globals['_AUTHORIZEAPPREQUEST']._serialized_end=905
-  _globals['_AUTHORIZEAPPRESPONSE']._serialized_start=907
-  _globals['_AUTHORIZEAPPRESPONSE']._serialized_end=959
-  _globals['_AUTHORIZEDAPP']._serialized_start=962
-  _globals['_AUTHORIZEDAPP']._serialized_end=1132
-  _globals['_LISTAUTHORIZEDAPPSREQUEST']._serialized_start=1134
-  _globals['_LISTAUTHORIZEDAPPSREQUEST']._serialized_end=1161
-  _globals['_LISTAUTHORIZEDAPPSRESPONSE']._serialized_start=1163
-  _globals['_LISTAUTHORIZEDAPPSRESPONSE']._serialized_end=1245
-  _globals['_ENDAUTHORIZATIONREQUEST']._serialized_start=1247
-  _globals['_ENDAUTHORIZATIONREQUEST']._serialized_end=1308
-  _globals['_ENDAUTHORIZATIONRESPONSE']._serialized_start=1310
-  _globals['_ENDAUTHORIZATIONRESPONSE']._serialized_end=1355
-  _globals['_REDEEMCODEREQUEST']._serialized_start=1357
-  _globals['_REDEEMCODEREQUEST']._serialized_end=1477
-  _globals['_ISSUEAPPTOKENREQUEST']._serialized_start=1479
-  _globals['_ISSUEAPPTOKENREQUEST']._serialized_end=1578
-  _globals['_APPTOKEN']._serialized_start=1580
-  _globals['_APPTOKEN']._serialized_end=1659
-  _globals['_REVOKEAPPTOKENREQUEST']._serialized_start=1661
-  _globals['_REVOKEAPPTOKENREQUEST']._serialized_end=1741
-  _globals['_REVOKEAPPTOKENRESPONSE']._serialized_start=1743
-  _globals['_REVOKEAPPTOKENRESPONSE']._serialized_end=1804
-  _globals['_APPSERVICE']._serialized_start=1807
-  _globals['_APPSERVICE']._serialized_end=2852
+  _globals['_AUTHORIZEAPPREQUEST']._serialized_end=928
+  _globals['_AUTHORIZEAPPRESPONSE']._serialized_start=930
+  _globals['_AUTHORIZEAPPRESPONSE']._serialized_end=1025
+  _globals['_AUTHORIZEDAPP']._serialized_start=1028
+  _globals['_AUTHORIZEDAPP']._serialized_end=1198
+  _globals['_LISTAUTHORIZEDAPPSREQUEST']._serialized_start=1200
+  _globals['_LISTAUTHORIZEDAPPSREQUEST']._serialized_end=1227
+  _globals['_LISTAUTHORIZEDAPPSRESPONSE']._serialized_start=1229
+  _globals['_LISTAUTHORIZEDAPPSRESPONSE']._serialized_end=1311
+  _globals['_ENDAUTHORIZATIONREQUEST']._serialized_start=1313
+  _globals['_ENDAUTHORIZATIONREQUEST']._serialized_end=1374
+  _globals['_ENDAUTHORIZATIONRESPONSE']._serialized_start=1376
+  _globals['_ENDAUTHORIZATIONRESPONSE']._serialized_end=1421
+  _globals['_REDEEMCODEREQUEST']._serialized_start=1423
+  _globals['_REDEEMCODEREQUEST']._serialized_end=1543
+  _globals['_ISSUEAPPTOKENREQUEST']._serialized_start=1545
+  _globals['_ISSUEAPPTOKENREQUEST']._serialized_end=1644
+  _globals['_APPTOKEN']._serialized_start=1646
+  _globals['_APPTOKEN']._serialized_end=1725
+  _globals['_REVOKEAPPTOKENREQUEST']._serialized_start=1727
+  _globals['_REVOKEAPPTOKENREQUEST']._serialized_end=1807
+  _globals['_REVOKEAPPTOKENRESPONSE']._serialized_start=1809
+  _globals['_REVOKEAPPTOKENRESPONSE']._serialized_end=1870
+  _globals['_APPSERVICE']._serialized_start=1873
+  _globals['_APPSERVICE']._serialized_end=2918
 # @@protoc_insertion_point(module_scope)

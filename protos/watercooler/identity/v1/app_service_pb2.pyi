@@ -221,6 +221,7 @@ class AuthorizeAppRequest(_message.Message):
     CODE_CHALLENGE_FIELD_NUMBER: _builtins.int
     CODE_CHALLENGE_METHOD_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     app_id: _builtins.str
     redirect_uri: _builtins.str
     """One of the app's, to the letter."""
@@ -228,6 +229,8 @@ class AuthorizeAppRequest(_message.Message):
     code_challenge_method: _builtins.str
     """S256 or plain; empty with a challenge: plain."""
     request_id: _builtins.str
+    validate_only: _builtins.bool
+    """Say what would be allowed, and allow nothing yet: the answer has no code."""
     @_builtins.property
     def scopes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Of the app's; empty: read."""
@@ -241,10 +244,11 @@ class AuthorizeAppRequest(_message.Message):
         code_challenge: _builtins.str = ...,
         code_challenge_method: _builtins.str = ...,
         request_id: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["app_id", b"app_id", "code_challenge", b"code_challenge", "code_challenge_method", b"code_challenge_method", "redirect_uri", b"redirect_uri", "request_id", b"request_id", "scopes", b"scopes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["app_id", b"app_id", "code_challenge", b"code_challenge", "code_challenge_method", b"code_challenge_method", "redirect_uri", b"redirect_uri", "request_id", b"request_id", "scopes", b"scopes", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -256,18 +260,22 @@ class AuthorizeAppResponse(_message.Message):
 
     CODE_FIELD_NUMBER: _builtins.int
     SCOPES_FIELD_NUMBER: _builtins.int
+    APP_FIELD_NUMBER: _builtins.int
     code: _builtins.str
     @_builtins.property
     def scopes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def app(self) -> Global___App: ...
     def __init__(
         self,
         *,
         code: _builtins.str = ...,
         scopes: _abc.Iterable[_builtins.str] | None = ...,
+        app: Global___App | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["app", b"app"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "scopes", b"scopes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["app", b"app", "code", b"code", "scopes", b"scopes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
