@@ -121,7 +121,7 @@ _MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86400.0
 ENGAGEMENT_ACTIONS: Final = _counters(
     "watercooler_engagement_actions_total",
     "What people did, by kind of action; the undoing of an action is not counted.",
-    kind=("post", "reply", "reaction", "follow", "save", "join", "mention", "edit", "confirm"),
+    kind=("post", "reply", "reaction", "follow", "save", "join", "mention", "edit", "confirm", "repost", "vote"),
 )
 ACTIVE_PEOPLE: Final = _gauges(
     "watercooler_active_people",
@@ -186,6 +186,17 @@ LETTERS: Final = _counters(
     outcome=("sent", "delayed", "refused", "expired"),
 )
 LETTERS_WAITING: Final = _gauge("watercooler_waiting_letters", "Letters that the mail server has not taken yet.")
+DIGESTS: Final = _counters(
+    "watercooler_digests_total",
+    "What became of digests that were due; an empty one had nothing to say, a skipped one would have been the second of its day.",
+    outcome=("sent", "empty", "delayed", "refused", "skipped"),
+)
+PUSHES: Final = _counters(
+    "watercooler_pushes_total",
+    "What became of tries to push to devices; past its reader's budget a push is left to the digest.",
+    outcome=("sent", "later", "gone", "refused", "over_budget"),
+)
+PUSHES_WAITING: Final = _gauge("watercooler_waiting_pushes", "Pushes that wait for the end of quiet hours or for another try.")
 RATE_LIMITED: Final = _counter("watercooler_rate_limited_total", "Requests refused because their sender made too many.")
 IMPORT_RECORDS: Final = _counters(
     "watercooler_import_records_total",

@@ -2,20 +2,29 @@
 from __future__ import annotations
 
 from libs.runtime.service import Assembly, Context, Follows, Service, schema_of
+from watercooler.feed.v1.announcement_service_pb2_grpc import add_AnnouncementServiceServicer_to_server
 from watercooler.feed.v1.drafting_service_pb2_grpc import add_DraftingServiceServicer_to_server
+from watercooler.feed.v1.delivery_service_pb2_grpc import add_DeliveryServiceServicer_to_server
 from watercooler.feed.v1.feed_service_pb2_grpc import add_FeedServiceServicer_to_server
 from watercooler.feed.v1.policy_service_pb2_grpc import add_PolicyServiceServicer_to_server
 from watercooler.feed.v1.reading_service_pb2_grpc import add_ReadingServiceServicer_to_server
 
+from .announcing import Announcing, Reminders
 from .api import FeedApi
+from .api.announcements import AnnouncementApi
+from .api.delivery import DeliveryApi
 from .api.drafting import DraftingApi
 from .api.policy import PolicyApi
 from .api.reading import ReadingApi
+from .closing import close_polls
 from .deciders import (
     acceptance,
+    announcement,
+    audience,
     author,
     bond,
     community,
+    delivery,
     draft,
     emoji,
     filtering,
@@ -23,17 +32,24 @@ from .deciders import (
     inbox,
     markers,
     membership,
+    notice,
     people_list,
     policy,
     post,
+    receipt,
     response,
     vote,
     watch,
 )
+from .digests import Digests, carrier_of
 from .projections import Activity, Communities, FollowLists, Groups, Notifications, People, Posts, Responses, Standings, Timelines
+from .projections.announcements import Announcements
+from .projections.chart import Chart
+from .projections.delivery import Deliveries, Reachable
 from .projections.drafting import Drafts
 from .projections.policy import Policies
 from .projections.reading import Bonds, CustomEmojis, Filters, Markers, PeopleLists
+from .pushes import Pushing, PushKeys, PushQueue, SigningOut
 from .reactors import Clearing, Erasing, Sweeping, gauge_engagement
 from .scheduling import Schedule, Waking
 
@@ -42,16 +58,24 @@ def assemble(context: Context) -> Assembly:
     """The running parts."""
     posts = FeedApi(context)
     drafting = DraftingApi(context, posts)
+    keys, digests = PushKeys(context), Digests(context, carrier_of(context.settings))
+    pushing = Pushing(context, keys)
     schedule = Schedule(context, drafting.publish)
     return Assembly(
         servicers=(
             (add_FeedServiceServicer_to_server, posts),
+            (add_AnnouncementServiceServicer_to_server, AnnouncementApi(context)),
             (add_PolicyServiceServicer_to_server, PolicyApi(context)),
             (add_ReadingServiceServicer_to_server, ReadingApi(context)),
             (add_DraftingServiceServicer_to_server, drafting),
+            (add_DeliveryServiceServicer_to_server, DeliveryApi(context, keys, pushing, digests)),
         ),
-        reactors=(("identity", Erasing(context)), ("feed", Clearing(context)), ("feed", Sweeping(context)), ("feed", Waking(schedule))),
-        tasks=(lambda: gauge_engagement(context), schedule.run),
+        reactors=(
+            ("identity", Erasing(context)), ("feed", Clearing(context)), ("feed", Sweeping(context)), ("feed", Waking(schedule)), ("identity", SigningOut(context)),
+            ("feed", Announcing(context)),
+        ),
+        tasks=(lambda: gauge_engagement(context), lambda: close_polls(context), Reminders(context).run, schedule.run, pushing.run, digests.run),
+        consumers=(("feed", PushQueue(context, pushing.wake)),),
     )
 
 
@@ -62,16 +86,20 @@ SERVICE = Service(
     streams={
         "post": post, "response": response, "follow": follow, "community": community, "membership": membership, "inbox": inbox,
         "author": author,
+        "announcement": announcement, "audience": audience, "notice": notice, "receipt": receipt,
         "policy": policy, "watch": watch, "acceptance": acceptance,
         "vote": vote,
         "draft": draft,
+        "delivery": delivery,
         "bond": bond, "list": people_list, "filter": filtering, "markers": markers, "emoji": emoji,
     },
     projections=(
         Posts(), Responses(), FollowLists(), Communities(), Timelines(), Notifications(), Activity(), Policies(), Bonds(), PeopleLists(),
-        Filters(), Markers(), CustomEmojis(), Drafts(),
+        Announcements(), Filters(), Markers(), CustomEmojis(), Drafts(), Deliveries(),
     ),
-    subscribed=(Follows("identity", People()), Follows("identity", Groups()), Follows("identity", Standings())),
+    subscribed=(
+        Follows("identity", People()), Follows("identity", Groups()), Follows("identity", Standings()), Follows("identity", Chart()), Follows("identity", Reachable()),
+    ),
     follows=("identity",),
     needs=("blob_url",),
     assemble=assemble,

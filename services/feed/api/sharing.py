@@ -165,7 +165,9 @@ class SharingCalls(PostCalls):
         )
         stream = f"vote-{polls.ballot_of(post_id, caller.person_id, secret)}"
         if poll.anonymous:
-            await handle(self.events, vote, stream, command, Metadata(""))
+            done = await handle(self.events, vote, stream, command, Metadata(""))
         else:
-            await self.handle(caller, vote, stream, command, request.request_id)
+            done = await self.handle(caller, vote, stream, command, request.request_id)
+        if done.position:
+            metrics.ENGAGEMENT_ACTIONS.labels(kind="vote").inc()
         return await self.post_for(caller, post_id)

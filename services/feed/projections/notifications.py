@@ -30,6 +30,7 @@ from watercooler.feed.v1.events_pb2 import (
     ReactionRemoved,
 )
 
+from . import decisions
 from .notices import notify_audience
 
 KEPT = 1_000
@@ -44,10 +45,10 @@ class Notifications:
     handles: tuple[type[Message], ...] = (
         PostPublished, PostEdited, PostDeleted, ReactionAdded, ReactionRemoved, PersonFollowed, PersonUnfollowed, JoinRequested,
         JoinRequestDeclined, JoinRequestWithdrawn, MemberJoined, MemberRoleChanged, MemberLeft, MemberRemoved, NotificationsRead,
-        PostReposted, PollVoted, PollClosed, AudienceNotified, DraftUnscheduled,
+        PostReposted, PollVoted, PollClosed, AudienceNotified, *decisions.HANDLES, DraftUnscheduled,
     )
     tables: tuple[str, ...] = (
-        "notifications", "notification_authors", "notification_moderators", "read_positions", "notification_voters", "notification_reposts",
+        "notifications", "notification_authors", "notification_moderators", "read_positions", "notification_voters", "notification_reposts", *decisions.TABLES,
     )
 
     async def apply(self, event: Recorded, tx: Transaction) -> None:
@@ -101,6 +102,8 @@ class Notifications:
                     )
             case AudienceNotified() as told:
                 await notify_audience(tx, told, event.position, KEPT)
+            case _ if isinstance(event.data, decisions.HANDLES):
+                await decisions.notify_decision(event, tx, KEPT)
             case _:
                 await self._membership(event, tx)
 
@@ -162,6 +165,8 @@ class Notifications:
             if not published.parent_id and published.audience.WhichOneof("kind") == "people":
                 for person_id in published.audience.people.person_ids:
                     kinds[person_id] = (api.NOTIFICATION_KIND_DIRECT, published.post_id)
+            for person_id in published.praise.person_ids:
+                kinds[person_id] = (api.NOTIFICATION_KIND_PRAISE, published.post_id)
         time = published.publish_time.ToMicroseconds()
         for person_id, (kind, subject) in kinds.items():
             await _notify(tx, person_id, kind, subject, published.author_id, position, time, post_id=published.post_id)

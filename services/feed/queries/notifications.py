@@ -17,8 +17,8 @@ ACTORS = 5
 _REACHING = ", ".join(str(int(kind)) for kind in REACHING)
 _MODERATOR = int(events_pb2.MEMBER_ROLE_MODERATOR)
 
-# A row about a post counts while its reader may see the post; one about a community while the community exists for them, and a
-# join request while they may decide it.
+# A row about a post counts while its reader may see the post and has not muted its thread; one about a community while the community
+# exists for them, and a join request while they may decide it.
 _FROM = f"""
     FROM notifications n
     LEFT JOIN posts p ON p.post_id = n.post_id
@@ -27,6 +27,8 @@ _FROM = f"""
     LEFT JOIN members m ON m.community_id = c.community_id AND m.person_id = :reader_id
     WHERE n.recipient_id = :reader_id
       AND (n.post_id = '' OR (p.hidden = 0 AND {VISIBLE}))
+      AND (n.post_id = '' OR n.kind IN ({_REACHING}) OR NOT EXISTS (
+             SELECT 1 FROM muted_threads u WHERE u.person_id = :reader_id AND u.thread_id = p.thread_id))
       AND (n.community_id = '' OR {LISTED})
       AND (n.kind <> {int(api.NOTIFICATION_KIND_JOIN_REQUEST)} OR m.role >= {_MODERATOR})
 """
@@ -119,7 +121,7 @@ async def list_notifications(
     found = []
     for group in chosen:
         newest = group[0]
-        actors = list(dict.fromkeys(row["actor_id"] for row in group))
+        actors = list(dict.fromkeys(row["actor_id"] for row in group if row["actor_id"]))
         notification = api.Notification(
             notification_id=f"{newest['kind']}-{newest['subject']}", kind=newest["kind"],
             actors=[authors.get(actor) or api.Author(person_id=actor) for actor in actors[:ACTORS]], actor_count=len(actors),

@@ -62,6 +62,12 @@ async def secret_of(tx: Transaction, post_id: str) -> str:
     return (await _secrets(tx, [post_id]))[post_id]
 
 
+async def stale_secrets(tx: Transaction) -> bool:
+    """Whether there are secrets of polls that are not open any more."""
+    row = await tx.fetch_one("SELECT 1 AS one FROM poll_secrets WHERE post_id NOT IN (SELECT post_id FROM open_polls) LIMIT 1")
+    return row is not None
+
+
 async def forget_secrets(tx: Transaction) -> None:
     """Delete the secrets of polls that are not open any more: from now on nobody can tell whose vote is whose."""
     await tx.execute("DELETE FROM poll_secrets WHERE post_id NOT IN (SELECT post_id FROM open_polls)")
