@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from libs.proofs import cli as proofs
 from libs.runtime import cluster_commands
 from libs.runtime.cli import build
 from libs.runtime.embedded import Embedded
@@ -38,6 +39,7 @@ def main() -> None:
     watercooler = build(SERVICES, prepare_sample, way_in)
     importer.register(watercooler)
     cluster_commands.register(watercooler)
+    proofs.register(watercooler)
     watercooler()
 
 

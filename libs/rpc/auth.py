@@ -10,12 +10,12 @@ import json
 import os
 import time
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from joserfc import jwt
 from joserfc.errors import JoseError
@@ -81,6 +81,14 @@ class Caller:
         return self.person_id or f"service:{self.service}"
 
 
+class Signer(NamedTuple):
+    """A key that signs bytes: its id, its public half (Ed25519, 64 hexadecimal digits), and what makes a signature of 64 bytes."""
+
+    key_id: str
+    public_key: str
+    sign: Callable[[bytes], bytes]
+
+
 class Keys:
     """The signing keys of a deployment: files in one folder, each an Ed25519 key as JSON Web Key (`.jwk`, RFC 7517) or PKCS 8 (`.pem`).
 
@@ -133,6 +141,17 @@ class Keys:
         """Every key whose signatures count."""
         self._look()
         return self._set
+
+    def signer(self) -> Signer:
+        """The key that signs now, for other things than tokens; raises as `signing`."""
+        key = self.signing
+        private: Any = key.private_key  # one of Ed25519, as every key that is read here
+        return Signer(key.kid or "", _public_digits(key), private.sign)
+
+    def public_keys(self) -> list[tuple[str, str]]:
+        """Id and public half (64 hexadecimal digits) of every key, the one that signs now first; raises as `signing`."""
+        first = self.signing
+        return [(key.kid or "", _public_digits(key)) for key in (first, *(key for key in self._by_id.values() if key is not first))]
 
     def mark(self, key_id: str) -> str:
         """What tells the key of this id from any other that had or will have the id; empty when its signatures do not count.
@@ -209,6 +228,10 @@ def make_key(folder: Path, *, staged: bool = False) -> Path:
         json.dump(key.as_dict(private=True), file)
     part.rename(path)
     return path
+
+
+def _public_digits(key: OKPKey) -> str:
+    return key.public_key.public_bytes_raw().hex()
 
 
 def _read(path: Path) -> OKPKey:

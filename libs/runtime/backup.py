@@ -59,7 +59,7 @@ async def backup(services: Sequence[Service], settings: Settings, target: Path, 
                         await database.close()
                     archive.add(copy, source.name)
                     copy.unlink()
-                for name in ("keys", "blobs", "secret.key", "watercooler.toml"):
+                for name in ("keys", "proof-keys", "blobs", "secret.key", "watercooler.toml"):
                     if (data / name).exists():
                         told(name)
                         archive.add(data / name, name, filter=_kept)

@@ -6,10 +6,12 @@ revoked membership, follow or role counts from the moment its row is gone; nothi
 * everyone: all employees.
 * followers: those who follow the named person, and that person; employees only.
 * group: the members of the directory group; employees only.
+* chart: the named person and everybody below them in the organisation chart; employees only.
 * community: its members; all employees where it is open.
 * people: those the thread's first post names, and its author.
 
-Who leaves a group or a community that is not open loses sight of their own posts there too.
+Who leaves a group or a community that is not open loses sight of their own posts there too; but who announces to a group or a part of
+the chart need not be in it to see what is answered.
 Guests see what names them and the communities they were let into. Services acting for themselves see everything.
 """
 from __future__ import annotations
@@ -38,6 +40,10 @@ VISIBLE = f"""
             SELECT 1 FROM follows f WHERE f.follower_id = :reader_id AND f.person_id = p.scope_id))))
      OR (p.scope = 'group' AND :employee = 1 AND EXISTS (
             SELECT 1 FROM group_members g WHERE g.group_id = p.scope_id AND g.person_id = :reader_id))
+     OR (p.scope = 'chart' AND :employee = 1 AND EXISTS (
+            SELECT 1 FROM chart_lines l WHERE l.manager_id = p.scope_id AND l.person_id = :reader_id))
+     OR (p.scope IN ('group', 'chart') AND :employee = 1 AND EXISTS (
+            SELECT 1 FROM announcements o WHERE o.announcement_id = p.thread_id AND o.author_id = :reader_id))
      OR (p.scope = 'people' AND EXISTS (
             SELECT 1 FROM thread_people t WHERE t.thread_id = p.thread_id AND t.person_id = :reader_id)))
 """
@@ -69,6 +75,8 @@ def scope_of(audience: Audience) -> tuple[str, str]:
             return "community", audience.community_id
         case "people":
             return "people", ""
+        case "chart_of_id":
+            return "chart", audience.chart_of_id
         case _:
             return "nobody", ""
 
@@ -109,7 +117,12 @@ async def readers_among(tx: Transaction, post: Any, person_ids: Sequence[str]) -
             in_group = await _among(
                 tx, f"SELECT person_id FROM group_members WHERE group_id = :of AND person_id IN ({wanted})", scope_id, params
             )
-            return in_group & employees
+            return (in_group | await _announcer(tx, post["thread_id"])) & employees
+        case "chart":
+            below = await _among(
+                tx, f"SELECT person_id FROM chart_lines WHERE manager_id = :of AND person_id IN ({wanted})", scope_id, params
+            )
+            return (below | await _announcer(tx, post["thread_id"])) & employees
         case "people":
             named = await _among(
                 tx, f"SELECT person_id FROM thread_people WHERE thread_id = :of AND person_id IN ({wanted})", post["thread_id"], params
@@ -121,3 +134,8 @@ async def readers_among(tx: Transaction, post: Any, person_ids: Sequence[str]) -
 
 async def _among(tx: Transaction, sql: str, of: str, params: dict[str, Any]) -> set[str]:
     return {row["person_id"] for row in await tx.fetch(sql, of=of, **params)}
+
+
+async def _announcer(tx: Transaction, thread_id: str) -> set[str]:
+    row = await tx.fetch_one("SELECT author_id FROM announcements WHERE announcement_id = :thread_id", thread_id=thread_id)
+    return {row["author_id"]} if row is not None else set()
