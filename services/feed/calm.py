@@ -97,7 +97,9 @@ def zone_of(name: str) -> ZoneInfo:
 
 def moment(day: date, minute: int, zone: ZoneInfo, *, later: bool = False) -> datetime:
     """The instant of a minute of a day; where it comes twice, the first or the `later` one."""
-    return datetime.combine(day, time(minute // 60, minute % 60), zone).replace(fold=int(later)).astimezone(UTC)
+    local = datetime.combine(day, time(minute // 60, minute % 60), zone)
+    first = local.astimezone(UTC)
+    return max(first, local.replace(fold=1).astimezone(UTC)) if later else first
 
 
 def quiet_until(quiet: QuietHours, zone: ZoneInfo, now: datetime) -> datetime | None:

@@ -43,13 +43,14 @@ async def _change(tx: Transaction, changed: DeliveryPreferencesChanged) -> None:
     chosen = changed.preferences
     await tx.batch(
         """
-        INSERT INTO delivery_preferences (person_id, card, rhythm, digest_hour, digest_day)
-        VALUES (:person_id, :card, :rhythm, :digest_hour, :digest_day)
+        INSERT INTO delivery_preferences (person_id, card, rhythm, digest_hour, digest_day, change_time)
+        VALUES (:person_id, :card, :rhythm, :digest_hour, :digest_day, :change_time)
         ON CONFLICT (person_id) DO UPDATE
-        SET card = excluded.card, rhythm = excluded.rhythm, digest_hour = excluded.digest_hour, digest_day = excluded.digest_day
+        SET card = excluded.card, rhythm = excluded.rhythm, digest_hour = excluded.digest_hour, digest_day = excluded.digest_day,
+            change_time = excluded.change_time
         """,
         person_id=changed.person_id, card=chosen.SerializeToString(deterministic=True), rhythm=chosen.rhythm,
-        digest_hour=chosen.digest_hour, digest_day=chosen.digest_day,
+        digest_hour=chosen.digest_hour, digest_day=chosen.digest_day, change_time=changed.change_time.ToMicroseconds(),
     )
     await tx.batch("DELETE FROM silenced_kinds WHERE person_id = :person_id", person_id=changed.person_id)
     for each in chosen.kinds:

@@ -17,7 +17,8 @@ CREATE TABLE IF NOT EXISTS delivery_preferences (
     card        BYTEA NOT NULL,
     rhythm      INTEGER NOT NULL,
     digest_hour INTEGER NOT NULL,
-    digest_day  INTEGER NOT NULL
+    digest_day  INTEGER NOT NULL,
+    change_time BIGINT NOT NULL
 );
 
 -- The kinds of notifications that a person does not want to see at all.
@@ -77,7 +78,7 @@ CREATE TABLE IF NOT EXISTS push_days (
     pushes    INTEGER NOT NULL
 );
 
--- The digest that was due last: `outcome` is waiting, sent, empty, refused or late.
+-- The digest that was due last: `outcome` is waiting, sent, empty, refused or skipped.
 CREATE TABLE IF NOT EXISTS digest_slots (
     person_id TEXT PRIMARY KEY,
     slot_time BIGINT NOT NULL,

@@ -1,0 +1,1 @@
+"""Letters of the feed: what they say, and how they look."""
