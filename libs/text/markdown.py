@@ -37,6 +37,9 @@ _SCHEMES: Final = {"http", "https", "mailto"}
 _MENTION: Final = re.compile(
     rf"(?<![A-Za-z0-9_@/.+-])@([A-Za-z0-9_](?:[A-Za-z0-9._-]{{0,{HANDLE_LENGTH_MAX - 2}}}[A-Za-z0-9])?)(?![A-Za-z0-9_@])"
 )
+# Communities and groups are called in any script. What is a handle of a person, or begins like one, may be one of theirs.
+_NAME: Final = re.compile(rf"@(\w(?:[\w.-]{{0,{HANDLE_LENGTH_MAX - 2}}}\w)?)(?![\w@])")
+_EMOJI: Final = re.compile(r":([a-z0-9_]{2,40}):")
 _MARKER: Final = re.compile(r"[@#＃]|(?<![A-Za-z0-9_.@/-])www\.", re.IGNORECASE)
 # Addresses as people type them. Every repetition has its limit, so that no text takes longer to read than its length explains.
 _ADDRESS: Final = re.compile(rf"[^\s\x00-\x1f<>\"`{{}}|\\^。、，！？）」』】》]{{1,{LINK_LENGTH_MAX}}}")
@@ -52,22 +55,33 @@ class TextTooLong(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Extracted:
-    """What a text refers to, in its order and each once: handles in lower case, hashtags normalised, and addresses of links."""
+    """What a text refers to, in its order and each once: handles in lower case, hashtags normalised, and addresses of links.
+
+    `names` are what else may be called by an @: handles of communities and groups, case folded, which may be in any script.
+    """
 
     mentions: tuple[str, ...]
     hashtags: tuple[str, ...]
     links: tuple[str, ...]
+    names: tuple[str, ...] = ()
 
 
-def render(source: str, *, mentions: Mapping[str, tuple[str, str]] | None = None) -> str:
-    """A text as safe HTML. `mentions` gives id and name for the handles (in lower case) that are people; others stay plain text.
+def render(
+    source: str, *, mentions: Mapping[str, tuple[str, str]] | None = None, places: Mapping[str, tuple[str, str]] | None = None,
+    emoji: Mapping[str, str] | None = None,
+) -> str:
+    """A text as safe HTML.
 
-    The only classes are `mention` and `hashtag`. Results are kept for a while, see `keep_rendered`.
+    `mentions` gives id and name for the handles (in lower case) that are people, `places` address and name for those (case folded) that
+    are communities and groups, `emoji` the address of the picture for each shortcode; what is in none of them stays plain text. The
+    only classes are `mention`, `hashtag` and `emoji`. Results are kept for a while, see `keep_rendered`.
     Raises TextTooLong past 10,000 characters.
     """
     if len(source) > BODY_LENGTH_MAX:
         raise _too_long()
-    return _rendered(source, tuple(sorted((handle, *person) for handle, person in (mentions or {}).items())))
+    called = [(handle, f"/people/{quote(person_id, safe='')}", name) for handle, (person_id, name) in (mentions or {}).items()]
+    called += ((handle, *place) for handle, place in (places or {}).items() if handle not in (mentions or {}))
+    return _rendered(source, tuple(sorted(called)), tuple(sorted((emoji or {}).items())))
 
 
 def extract(source: str) -> Extracted:
@@ -75,7 +89,7 @@ def extract(source: str) -> Extracted:
     found = _Found()
     if _parse(source, {"found": found}) is None:
         found = _Found()
-    return Extracted(tuple(found.mentions), tuple(found.hashtags), tuple(found.links))
+    return Extracted(tuple(found.mentions), tuple(found.hashtags), tuple(found.links), tuple(found.names))
 
 
 def plain(source: str) -> str:
@@ -129,24 +143,23 @@ def keep_rendered(texts: int) -> None:
     _rendered = lru_cache(maxsize=texts)(_render)
 
 
-def _render(source: str, mentions: tuple[tuple[str, str, str], ...]) -> str:
-    people = {handle: (person_id, name) for handle, person_id, name in mentions}
-    tokens = _parse(source, {"people": people})
+def _render(source: str, called: tuple[tuple[str, str, str], ...], emoji: tuple[tuple[str, str], ...]) -> str:
+    tokens = _parse(source, {"called": {handle: (place, name) for handle, place, name in called}, "emoji": dict(emoji)})
     if tokens is None:
         unsafe = "<p>" + html.escape(source.strip()).replace("\n", "<br>") + "</p>"
     else:
         unsafe = _markdown.renderer.render(tokens, _markdown.options, {})
     return nh3.clean(
         unsafe,
-        tags=_TAGS,
-        attributes={"*": set(), "a": {"href"}, "ol": {"start"}},
-        allowed_classes={"a": {"mention", "hashtag"}},
+        tags=_TAGS | {"img"} if emoji else _TAGS,
+        attributes={"*": set(), "a": {"href"}, "ol": {"start"}, "img": {"src", "alt", "title"}},
+        allowed_classes={"a": {"mention", "hashtag"}, "img": {"emoji"}},
         url_schemes=_SCHEMES,
         link_rel="noopener nofollow ugc",
     )
 
 
-_rendered: Callable[[str, tuple[tuple[str, str, str], ...]], str] = lru_cache(maxsize=4096)(_render)
+_rendered: Callable[[str, tuple[tuple[str, str, str], ...], tuple[tuple[str, str], ...]], str] = lru_cache(maxsize=4096)(_render)
 
 
 def _too_long() -> TextTooLong:
@@ -163,6 +176,7 @@ class _Found:
     mentions: dict[str, None] = field(default_factory=dict)
     hashtags: dict[str, None] = field(default_factory=dict)
     links: dict[str, None] = field(default_factory=dict)
+    names: dict[str, None] = field(default_factory=dict)
 
 
 class _Subset(MarkdownIt):
@@ -272,6 +286,31 @@ def _inline(children: Sequence[Token], env: MutableMapping[str, Any]) -> list[To
             done += _marked(token.content, previous, env)
         else:
             done.append(token)
+    return _with_pictures(done, env["emoji"]) if env.get("emoji") else done
+
+
+def _with_pictures(tokens: Iterable[Token], emoji: Mapping[str, str]) -> list[Token]:
+    """The tokens with the words between colons that are pictures as such."""
+    done: list[Token] = []
+    for token in tokens:
+        shown = 0
+        if token.type == "text":
+            at = 0
+            while match := _EMOJI.search(token.content, at):
+                if match[1] not in emoji:
+                    at = match.end() - 1  # the second colon may begin the next
+                    continue
+                if match.start() > shown:
+                    done.append(_text(token.content[shown : match.start()]))
+                attributes: dict[str, str | int | float] = {
+                    "class": "emoji", "src": emoji[match[1]], "alt": match[0], "title": match[0],
+                }
+                done.append(Token("emoji", "img", 0, attrs=attributes, content=match[0]))
+                shown = at = match.end()
+        if not shown:
+            done.append(token)
+        elif shown < len(token.content):
+            done.append(_text(token.content[shown:]))
     return done
 
 
@@ -304,13 +343,20 @@ _Mark = tuple[int, int, list[Token]]
 def _at_sign(text: str, start: int, shown: int, before: str, env: MutableMapping[str, Any]) -> _Mark:
     # Judged with the character before it, which may stand in the run of text before this one.
     mention = _MENTION.match(before + text[start : start + HANDLE_LENGTH_MAX + 2], len(before))
-    if mention is not None:
-        handle, end = mention[1].lower(), start + mention.end() - len(before)
-        _note(env, "mentions", handle)
-        if handle not in env.get("people", ()):
+    handle, end = (mention[1].lower(), start + mention.end() - len(before)) if mention is not None else ("", start + 1)
+    _note(env, "mentions", handle)
+    named = _NAME.match(text, start) if not before or not (_in_hashtag(before) or before in "@/.+-") else None
+    if named is not None and (longer := named[1].casefold()) and (mention is None or len(named[1]) > len(mention[1])):
+        _note(env, "names", longer)
+        if longer in env.get("called", ()):
+            place, name = env["called"][longer]
+            return start, named.end(), _link(place, f"@{name}", "mention")
+    if handle:
+        _note(env, "names", handle)
+        if handle not in env.get("called", ()):
             return start, end, []
-        person_id, name = env["people"][handle]
-        return start, end, _link(f"/people/{quote(person_id, safe='')}", f"@{name}", "mention")
+        place, name = env["called"][handle]
+        return start, end, _link(place, f"@{name}", "mention")
     name_before, host = _MAIL_NAME.search(text[max(shown, start - 72) : start]), _MAIL_HOST.match(text, start + 1)
     if name_before is None or host is None:
         return start, start + 1, []

@@ -183,7 +183,7 @@ def test_a_hashtag_is_linked_in_its_normal_form_and_shown_as_typed() -> None:
 
 def test_what_is_extracted_keeps_its_order_and_is_named_once() -> None:
     source = "@zoe #b http://z.example @Anna, #a\n\n> @zoe [x](/y) #B http://z.example ![i](http://i.example)"
-    assert extract(source) == Extracted(("zoe", "anna"), ("b", "a"), ("http://z.example", "/y", "http://i.example"))
+    assert extract(source) == Extracted(("zoe", "anna"), ("b", "a"), ("http://z.example", "/y", "http://i.example"), ("zoe", "anna"))
 
 
 @pytest.mark.parametrize(
@@ -291,7 +291,7 @@ def test_hostile_texts_cost_no_more_than_their_length(piece: str) -> None:
     def seconds(length: int) -> float:
         source = (piece * length)[:length]
         began = time.process_time()
-        markdown._render(source, ())
+        markdown._render(source, (), ())
         extract(source)
         return time.process_time() - began
 
@@ -437,3 +437,37 @@ def test_threads_may_render_at_once() -> None:
     markdown.keep_rendered(4096)
     with ThreadPoolExecutor(8) as threads:
         assert list(threads.map(lambda source: (render(source, mentions=PEOPLE), extract(source)), sources)) == expected
+
+
+PLACES = {"köln-büro": ("/communities/0199-7", "Köln Büro"), "team": ("/groups/0199-8", "Team <b>"), "mary": ("/communities/x", "not me")}
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("@team.", a("/groups/0199-8", "@Team &lt;b&gt;", "mention") + "."),
+        ("@Köln-Büro und @KÖLN-BÜRO", " und ".join([a("/communities/0199-7", "@Köln Büro", "mention")] * 2)),
+        ("@mary", a("/people/0199-1", "@Mary O'Neil", "mention")),
+        ("@mary是", a("/people/0199-1", "@Mary O'Neil", "mention") + "是"),
+        ("@köln x@team @team@team `@team`", "@köln x@team @team@team <code>@team</code>"),
+    ],
+)
+def test_communities_and_groups_are_called_in_any_script(source: str, expected: str) -> None:
+    assert render(source, mentions=PEOPLE, places=PLACES).strip() == f"<p>{expected}</p>"
+
+
+def test_what_may_be_called_is_told_apart_from_people() -> None:
+    found = extract("@Köln-Büro @team @mary是 @a@b")
+    assert (found.mentions, found.names) == (("k", "team", "mary"), ("köln-büro", "k", "team", "mary是", "mary"))
+
+
+def test_shortcodes_become_pictures_outside_code_and_links() -> None:
+    emoji = {"party": "/files/abc", "x2": 'javascript:alert("1")'}
+    shown = '<img src="/files/abc" class="emoji" alt=":party:" title=":party:">'
+    found = render("a :party::party: 10:30:party: `:party:` [:party:](/x) :nobody:", emoji=emoji)
+    assert found.count("<img") == 3
+    assert ":nobody:" in found and "<code>:party:</code>" in found and '">:party:</a>' in found
+    assert render(":party:", emoji=emoji).strip() == f"<p>{shown}</p>"
+    assert "javascript" not in render(":x2:", emoji=emoji)
+    assert "<img" not in render(":party:")
+    assert "<img" not in render("![:party:](http://x.example/y.png) <img src=/files/abc>", emoji={"other": "/files/abc"})
