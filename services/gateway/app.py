@@ -25,9 +25,10 @@ from .health import route_handlers as health_handlers
 from .http import AnyRequest, Gateway, asked
 from .live import Live
 from .live_routes import route_handlers as live_handlers
-from .parties import Clients
+from .mastodon.entities import Site as Images
 from .oauth.paths import is_for_programs
 from .oauth.routes import route_handlers as oauth_handlers
+from .parties import Clients
 from .problems import Refusal, refusal_of
 from .ratelimit import Limits
 from .sessions import Sessions
@@ -48,7 +49,7 @@ def create_gateway(context: Context) -> Gateway:
     live = Live(clients, context.tokens, context.log("feed"))
     return Gateway(
         context, clients, sessions, accounts, Csrf(signing_key(context.settings)), live, Limits.of(context.settings),
-        Visits(context.database),
+        Visits(context.database), Images.of(context.settings.address, signing_key(context.settings)),
     )
 
 

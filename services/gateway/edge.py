@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from dataclasses import replace
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import parse_qsl, quote
 
 import msgspec
 
@@ -22,6 +22,9 @@ from libs.text.ids import new_id
 from . import cors, csrf
 from .http import Asked, Gateway, session_subject
 from .idempotency import Idempotency, fingerprint, read_key
+from .mastodon.app import PICTURES, STREAMING, Mastodon
+from .mastodon.entities import of_seconds
+from .mastodon.router import Route
 from .oauth.paths import is_application, is_for_programs, is_protocol
 from .oauth.refusals import oauth_refusal
 from .parties import Principal
@@ -44,7 +47,7 @@ _OPEN = (
     "/.well-known/oauth-authorization-server", "/.well-known/nodeinfo", "/nodeinfo/",
 )
 # These go on until the client leaves, so there is no answer to take the body off.
-_ENDLESS = ("/live", "/api/v1/events")
+_ENDLESS = ("/live", "/api/v1/events", STREAMING)
 _PATH_CHARACTERS = 2_000
 # Scopes of apps that hold a part of reading or writing, beside those that are named after it.
 _FINER = {"read": frozenset({"follow", "push", "profile"}), "write": frozenset({"follow", "push"})}
@@ -85,6 +88,7 @@ class Edge:
         self.gateway = gateway
         self._error_page = error_page
         context, settings = gateway.context, gateway.context.settings
+        self.mastodon = Mastodon(gateway)
         self._limits = gateway.limits
         self._idempotency = Idempotency(context.database, context.now)
         self._security = (*_SECURITY, _STRICT_TRANSPORT) if gateway.sessions.secure else _SECURITY
@@ -95,12 +99,17 @@ class Edge:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one connection."""
+        if scope["type"] == "websocket":
+            await self.mastodon.websocket(_address(scope, _headers(scope), self._proxies), scope, receive, send)
+            return
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         started = time.perf_counter()
         method, path = str(scope["method"]), str(scope["path"])
         headers = _headers(scope)
+        if path.startswith(STREAMING) and b"authorization" not in headers:
+            token_from_query(scope, headers)
         status = 500
         is_head = method == "HEAD" and not path.startswith(_ENDLESS)
         if is_head:
@@ -154,6 +163,9 @@ class Edge:
             if b"%00" in part:
                 field = part.partition(b"=")[0].decode("ascii", "replace")[:60]
                 raise Refusal(400, "Text cannot contain the NUL character.", field=field)
+        if path.startswith(PICTURES) and await self.mastodon.picture(path, send):
+            return
+        route = self.mastodon.find(scope["method"], path) if path.startswith(API) else None
         if is_for_programs(path):
             limit = self._limits.writes if asked.is_write else self._limits.reads
             extra += _limit_headers(limit, limit.demand(f"address {asked.address}"))
@@ -167,16 +179,21 @@ class Edge:
         limit = self._limits.writes if asked.is_write else self._limits.reads
         decision = limit.demand(found.token_id or found.person_id if found is not None else f"address {asked.address}")
         extra += _limit_headers(limit, decision)
+        if route is not None:
+            scope["path_template"] = route[0].path
+            extra += _mastodon_limit_headers(limit, decision)
         if failed:
             self._limits.sign_ins.demand(f"token {asked.address}")
             raise Refusal(401, failed, headers={"www-authenticate": 'Bearer realm="watercooler", error="invalid_token"'})
         if found is None:
-            self._visit(asked, extra)
+            if route is None:
+                self._visit(asked, extra)
         else:
             self.gateway.visits.note(found.person_id, micros(self.gateway.context.now()))
-        self._check_scope(path, asked, found)
+        if route is None:
+            self._check_scope(path, asked, found)
         if asked.is_write:
-            receive, body = await self._take_body(scope, receive, headers)
+            receive, body = await self._take_body(scope, receive, headers, whole=route is not None)
             asked.body = body or b""
             self._check_origin(path, asked, headers)
             key = headers.get(b"idempotency-key")
@@ -186,13 +203,18 @@ class Edge:
                 held = receive
 
                 async def work(answer: Send) -> None:
-                    await self._run(scope, held, answer, found)
+                    await self._run(scope, held, answer, found, route)
 
                 await self._idempotency.answer(asked, found.person_id, mark, work, send)
                 return
-        await self._run(scope, receive, send, found)
+        await self._run(scope, receive, send, found, route)
 
-    async def _run(self, scope: Scope, receive: Receive, send: Send, found: Principal | None) -> None:
+    async def _run(
+        self, scope: Scope, receive: Receive, send: Send, found: Principal | None, route: tuple[Route, tuple[str, ...]] | None
+    ) -> None:
+        if route is not None:
+            await self.mastodon.answer(route, scope, receive, send)
+            return
         if found is None:
             await self._app(scope, receive, send)
             return
@@ -255,7 +277,9 @@ class Edge:
             if not self.gateway.csrf.holds(asked.csrf_subject, token):
                 raise Refusal(403, "The header X-CSRF-Token is missing or of another session: reload the page.", code="csrf")
 
-    async def _take_body(self, scope: Scope, receive: Receive, headers: dict[bytes, bytes]) -> tuple[Receive, bytes | None]:
+    async def _take_body(
+        self, scope: Scope, receive: Receive, headers: dict[bytes, bytes], *, whole: bool = False
+    ) -> tuple[Receive, bytes | None]:
         """Hold the body of a request to its limit; an API request's is read here, so that it is known whole."""
         receive = _hurried(receive)
         path, media_type = scope["path"], headers.get(b"content-type", b"")
@@ -270,7 +294,7 @@ class Edge:
         declared = headers.get(b"content-length", b"")
         if declared.isdigit() and len(declared) < 19 and int(declared) > limit:
             raise _too_large(limit)
-        if (path.startswith(API) or is_for_programs(path)) and (not is_file or is_for_programs(path)):
+        if (path.startswith(API) or is_for_programs(path)) and (whole or not is_file or is_for_programs(path)):
             chunks: list[bytes] = []
             size = 0
             while True:
@@ -324,6 +348,9 @@ class Edge:
         elif is_protocol(scope["path"]) or is_application(scope["path"]):
             status, body = oauth_refusal(scope["path"], refusal)
             headers += [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
+        elif self.mastodon.owns(scope["path"]):
+            status, body = self.mastodon.refusal(refusal)
+            headers.append((b"content-type", b"application/json; charset=utf-8"))
         else:
             body = msgspec.json.encode(refusal.details)
             headers.append((b"content-type", MEDIA_TYPE.encode()))
@@ -341,6 +368,14 @@ class Edge:
 
 def _headers(scope: Scope) -> dict[bytes, bytes]:
     return dict(scope["headers"])
+
+
+def token_from_query(scope: Scope, headers: dict[bytes, bytes]) -> None:
+    """Take an access token from the query, for streams only: browsers can give theirs no header."""
+    for name, value in parse_qsl(scope.get("query_string", b"").decode("latin-1"), max_num_fields=20):
+        if name == "access_token":
+            headers[b"authorization"] = b"Bearer " + value.encode("latin-1", "replace")
+            return
 
 
 def _address(scope: Scope, headers: dict[bytes, bytes], proxies: Sequence[IPv4Network | IPv6Network]) -> str:
@@ -382,6 +417,13 @@ def _cookies(header: bytes) -> dict[str, str]:
 
 def _limit_headers(limit: Limit, decision: Decision) -> list[tuple[bytes, bytes]]:
     return [(b"ratelimit-policy", limit.policy.encode()), (b"ratelimit", limit.header(decision).encode())]
+
+
+def _mastodon_limit_headers(limit: Limit, decision: Decision) -> list[tuple[bytes, bytes]]:
+    return [
+        (b"x-ratelimit-limit", str(limit.quota).encode()), (b"x-ratelimit-remaining", str(decision.remaining).encode()),
+        (b"x-ratelimit-reset", of_seconds(int(time.time()) + decision.reset_seconds).encode()),
+    ]
 
 
 def _too_large(limit: int) -> Refusal:

@@ -16,7 +16,7 @@ from libs.db.database import Database
 from libs.eventstore.model import micros
 
 from . import queries
-from .http import AnyRequest, current_person, gateway
+from .http import AnyRequest, Gateway, current_person, gateway
 from .problems import Refusal
 
 _BLOB_ID_CHARACTERS: Final = 200
@@ -40,12 +40,16 @@ async def image_ref(blobs: BlobStore, blob_id: str) -> BlobRef | None:
 
 
 async def store_image(request: AnyRequest, content: bytes) -> tuple[BlobRef, int, int]:
+    """As `store_picture`, for a request."""
+    return await store_picture(gateway(request), content)
+
+
+async def store_picture(parts: Gateway, content: bytes) -> tuple[BlobRef, int, int]:
     """Take an uploaded image in: its display form with width and height; the thumbnail is kept beside it.
 
     Raises:
         Refusal: 400 or 413 with what is wrong with it, 503 when there is no room.
     """
-    parts = gateway(request)
     settings = parts.context.settings
     try:
         prepared = await images.prepare_aside(content, bytes_max=settings.image_bytes_max, pixels_max=settings.image_pixels_max)
@@ -93,8 +97,10 @@ async def read_upload(request: AnyRequest, field: str = "file") -> bytes:
 @get("/media/{blob_id:str}", include_in_schema=False)
 async def media(request: AnyRequest) -> ASGIResponse:
     """An image, or with `?size=thumbnail` a still square of 256 pixels of it."""
-    current_person(request)
     blob_id = str(request.scope["path_params"]["blob_id"])
+    shared = _is_shared(request, blob_id)
+    if not shared:
+        current_person(request)
     wanted = request.query_params.get("size", "")
     if wanted not in ("", "thumbnail"):
         raise Refusal(400, "size is thumbnail, or absent for the whole image.", field="size")
@@ -111,7 +117,15 @@ async def media(request: AnyRequest) -> ASGIResponse:
     except BlobStoreFailed as error:
         raise _failed() from error
     headers = {**_HEADERS, "etag": tag, "content-disposition": "inline" if ref.inline else "attachment"}
+    if shared:
+        headers["cross-origin-resource-policy"] = "cross-origin"
     return ASGIResponse(body=content, media_type=ref.media_type if ref.inline else "application/octet-stream", headers=headers)
+
+
+def _is_shared(request: AnyRequest, blob_id: str) -> bool:
+    """Whether the address carries its own right to be read, as addresses given to clients of the Mastodon API do."""
+    key, until = request.query_params.get("key", ""), request.query_params.get("until", "")
+    return bool(key and until) and gateway(request).images.may_read(blob_id, until, key)
 
 
 async def _read(request: AnyRequest, blob_id: str, size: Literal["", "thumbnail"]) -> tuple[BlobRef, bytes]:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .accounts import Accounts
     from .csrf import Csrf
     from .live import Live
+    from .mastodon.entities import Site as Images
     from .ratelimit import Limits
     from .sessions import Sessions
     from .visits import Visits
@@ -51,6 +52,8 @@ class Gateway:
     live: Live
     limits: Limits
     visits: Visits
+    # Signs the addresses of images that programs are given.
+    images: Images
     site: Site = field(default_factory=Site)
 
     @property

@@ -28,6 +28,7 @@ from libs.telemetry import logs, metrics
 from libs.text.ids import new_id
 from watercooler.feed.v1 import events_pb2 as events
 from watercooler.feed.v1 import feed_service_pb2 as feed
+from watercooler.feed.v1 import reading_events_pb2 as reading_events
 
 from .following import FromNow
 from .parties import Clients
@@ -57,8 +58,9 @@ _AUDIENCES: Final = {"followers_of_id": "followers", "group_id": "group", "commu
 _log = logs.get_logger(__name__)
 
 HANDLES: Final[tuple[type[Message], ...]] = (
-    events.PostPublished, events.PostEdited, events.PostDeleted, events.ReactionAdded, events.ReactionRemoved, events.PostReadConfirmed,
-    events.PersonFollowed, events.JoinRequested, events.MemberJoined, events.NotificationsRead,
+    events.PostPublished, events.PostReposted, events.PostEdited, events.PostDeleted, events.ReactionAdded, events.ReactionRemoved,
+    events.PostReadConfirmed, events.PersonFollowed, events.JoinRequested, events.MemberJoined, events.NotificationsRead,
+    reading_events.FilterSaved, reading_events.FilterDeleted,
 )
 
 
@@ -228,6 +230,11 @@ class Live:
         """End every stream of an access token at once."""
         self._close([queue for queue in self._queues.values() if queue.token_id == token_id])
 
+    def leave(self, queue: Queue) -> None:
+        """A connection that does not come back has ended: its queue gathers no more."""
+        queue.connected = False
+        self._drop(queue)
+
     def _close(self, queues: Sequence[Queue]) -> None:
         for queue in queues:
             queue.closed = True
@@ -273,6 +280,8 @@ class Live:
         match data:
             case events.PostPublished():
                 await self._published(data, position, people)
+            case events.PostReposted():
+                await self._reposted(data, position, people)
             case events.PostEdited():
                 await self._to_viewers("edited", data.post_id, position, people)
             case events.PostDeleted():
@@ -284,6 +293,8 @@ class Live:
                 self._counted(data.post_id, position)
             case events.PersonFollowed() | events.NotificationsRead():
                 self._may_have_news([data.person_id], position)
+            case reading_events.FilterSaved() | reading_events.FilterDeleted():
+                self._tell([data.owner_id] if data.owner_id in people else [], "filters", {"position": position})
             case events.JoinRequested() | events.MemberJoined():
                 self._may_have_news([data.person_id, *await self._stewards(data.community_id)], position)
             case _:
@@ -306,6 +317,18 @@ class Live:
         if data.parent_id:
             told |= {*await self._author(data.parent_id), *await self._author(data.root_id)}
         self._may_have_news(sorted(told & visible), position)
+
+    async def _reposted(self, data: events.PostReposted, position: int, people: Sequence[str]) -> None:
+        visible, home = await self._viewers(data.post_id, people)
+        audience = data.audience.WhichOneof("kind") or "nobody"
+        for at_home, those in ((True, visible & home), (False, visible - home)):
+            self._tell(those, "post", {
+                "audience": _AUDIENCES.get(audience, audience), "post_id": data.post_id, "root_id": "", "author_id": data.author_id,
+                "tags": [], "position": position, "community_id": data.audience.community_id, "parent_id": "", "home": at_home,
+                "reposted_id": data.original_id,
+            })
+        self._counted(data.original_id, position)
+        self._may_have_news([data.original_author_id], position)
 
     async def _to_viewers(self, kind: str, post_id: str, position: int, people: Sequence[str]) -> None:
         visible, _ = await self._viewers(post_id, people)

@@ -26,3 +26,4 @@ class LeaversSignedOut:
             # What anybody was answered may show the person; the services still know the requests, so none is done twice.
             await queries.delete_answers(tx, event.record_micros)
             await queries.delete_visits_of(tx, data.person_id)
+            await queries.delete_left_behind(tx, data.person_id)

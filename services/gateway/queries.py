@@ -4,8 +4,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NamedTuple
 
-from libs.db.database import Row, Transaction
+from libs.db.database import Row, Transaction, in_list
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +122,9 @@ async def delete_sessions_of(tx: Transaction, person_id: str, keep: str, created
 
 
 async def delete_expired(tx: Transaction, now: int, answers_before: int) -> int:
-    """Forget expired sessions and old answers."""
+    """Forget expired sessions, old answers and pictures that nobody posted."""
     ended = await tx.execute("DELETE FROM sessions WHERE expire_time <= :now", now=now)
+    await tx.execute("DELETE FROM uploads WHERE create_time < :before", before=answers_before)
     return ended + await tx.execute("DELETE FROM answered_requests WHERE create_time < :before", before=answers_before)
 
 
@@ -230,3 +232,92 @@ async def thumbnail(tx: Transaction, blob_id: str) -> str:
     """The small form of an image; empty where there is none yet."""
     row = await tx.fetch_one("SELECT thumbnail_id FROM thumbnails WHERE blob_id = :blob_id", blob_id=blob_id)
     return str(row["thumbnail_id"]) if row else ""
+
+
+# --- what clients of Mastodon's API leave behind ----------------------------------------------------------------------
+
+
+class Upload(NamedTuple):
+    """A picture that is uploaded and not yet posted."""
+
+    blob_id: str
+    media_type: str
+    size_bytes: int
+    width: int
+    height: int
+    description: str
+
+
+async def keep_upload(tx: Transaction, person_id: str, upload: Upload, now: int) -> None:
+    """Remember a picture until it is posted; the same picture once more takes the place of the first."""
+    await tx.execute(
+        """
+        INSERT INTO uploads (person_id, blob_id, media_type, size_bytes, width, height, description, create_time)
+        VALUES (:person_id, :blob_id, :media_type, :size_bytes, :width, :height, :description, :now)
+        ON CONFLICT (person_id, blob_id) DO UPDATE SET description = excluded.description, create_time = excluded.create_time
+        """,
+        person_id=person_id, now=now, **upload._asdict(),
+    )
+
+
+async def uploads(tx: Transaction, person_id: str, blob_ids: Sequence[str]) -> list[Upload]:
+    """Those of the pictures that the person uploaded."""
+    names, values = in_list("blob", blob_ids)
+    rows = await tx.fetch(
+        f"""
+        SELECT blob_id, media_type, size_bytes, width, height, description
+        FROM uploads
+        WHERE person_id = :person_id AND blob_id IN ({names})
+        """,
+        person_id=person_id, **values,
+    )
+    return [
+        Upload(row["blob_id"], row["media_type"], row["size_bytes"], row["width"], row["height"], row["description"]) for row in rows
+    ]
+
+
+async def drop_upload(tx: Transaction, person_id: str, blob_id: str) -> None:
+    """Forget a picture."""
+    await tx.execute(
+        "DELETE FROM uploads WHERE person_id = :person_id AND blob_id = :blob_id", person_id=person_id, blob_id=blob_id
+    )
+
+
+class Dismissed(NamedTuple):
+    """Notifications that are not given to clients again: all up to a position, and single ones after it."""
+
+    cleared_position: int
+    positions: frozenset[int]
+
+
+async def dismissed(tx: Transaction, person_id: str) -> Dismissed:
+    """What a person's clients cleared and dismissed."""
+    rows = await tx.fetch("SELECT position, cleared FROM dismissed WHERE person_id = :person_id", person_id=person_id)
+    cleared = max((row["position"] for row in rows if row["cleared"]), default=0)
+    return Dismissed(cleared, frozenset(row["position"] for row in rows if row["position"] > cleared))
+
+
+async def clear_notifications(tx: Transaction, person_id: str, position: int, now: int) -> None:
+    """All up to a position; the single ones before it need not be remembered any more."""
+    await tx.execute("DELETE FROM dismissed WHERE person_id = :person_id AND position <= :position", person_id=person_id, position=position)
+    await tx.execute(
+        "INSERT INTO dismissed (person_id, position, cleared, create_time) VALUES (:person_id, :position, 1, :now)",
+        person_id=person_id, position=position, now=now,
+    )
+
+
+async def dismiss_notification(tx: Transaction, person_id: str, position: int, now: int) -> None:
+    """One."""
+    await tx.execute(
+        """
+        INSERT INTO dismissed (person_id, position, cleared, create_time) VALUES (:person_id, :position, 0, :now)
+        ON CONFLICT (person_id, position) DO NOTHING
+        """,
+        person_id=person_id, position=position, now=now,
+    )
+
+
+async def delete_left_behind(tx: Transaction, person_id: str) -> None:
+    """Forget all of it of a person."""
+    await tx.execute("DELETE FROM uploads WHERE person_id = :person_id", person_id=person_id)
+    await tx.execute("DELETE FROM dismissed WHERE person_id = :person_id", person_id=person_id)

@@ -41,3 +41,26 @@ CREATE TABLE IF NOT EXISTS thumbnails (
     thumbnail_id TEXT NOT NULL,
     create_time BIGINT NOT NULL
 );
+
+-- Pictures that clients of Mastodon's API have uploaded and not yet posted, for a day: what they show and how large they are.
+CREATE TABLE IF NOT EXISTS uploads (
+    person_id TEXT NOT NULL,
+    blob_id TEXT NOT NULL,
+    media_type TEXT NOT NULL,
+    size_bytes BIGINT NOT NULL,
+    width INTEGER NOT NULL,
+    height INTEGER NOT NULL,
+    description TEXT NOT NULL,
+    create_time BIGINT NOT NULL,
+    PRIMARY KEY (person_id, blob_id)
+);
+CREATE INDEX IF NOT EXISTS uploads_time ON uploads (create_time);
+
+-- Notifications, by position, that those clients are not given again: single ones, and with `cleared` all up to that position.
+CREATE TABLE IF NOT EXISTS dismissed (
+    person_id TEXT NOT NULL,
+    position BIGINT NOT NULL,
+    cleared INTEGER NOT NULL,
+    create_time BIGINT NOT NULL,
+    PRIMARY KEY (person_id, position)
+);

@@ -37,6 +37,7 @@ _ENDING = (events.RoleRevoked, events.RoleGranted, events.PersonLeft, events.Per
 def assemble(context: Context) -> Assembly:
     """The running parts."""
     gateway = create_gateway(context)
+    app = create_app(gateway)
 
     files_gone = asyncio.Event()
 
@@ -47,6 +48,7 @@ def assemble(context: Context) -> Assembly:
         gateway.sessions.forget_person(data.person_id)
         if isinstance(data, events.PersonErased):
             encoded_posts.clear()
+            app.mastodon.shown.clear()
             files_gone.set()
         if isinstance(data, _ENDING):  # the pages of whoever is still here reload, and listen anew as who they are now
             gateway.live.close_person(data.person_id)
@@ -76,7 +78,7 @@ def assemble(context: Context) -> Assembly:
             ("feed", gateway.live.consumer),
         ),
         tasks=(tidy, gateway.live.tend, gateway.live.flush_forever, lambda: gauge_visits(context)),
-        app=create_app(gateway),
+        app=app,
         drain=gateway.live.drain,
     )
 

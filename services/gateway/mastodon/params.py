@@ -11,7 +11,7 @@ from typing import Any, Final
 from urllib.parse import parse_qsl
 
 import msgspec
-from multipart import MultipartError, PushMultipartParser
+from multipart import MultipartError, PushMultipartParser  # type: ignore[import-untyped]
 
 from ..problems import Refusal
 
