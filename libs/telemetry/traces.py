@@ -6,12 +6,13 @@ A span costs two context variable writes and eight random bytes while nobody exp
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
-from secrets import token_hex
+from random import Random
 from types import TracebackType
 
 # Longer headers are refused unread. Version 00 is 55 characters; later versions may append fields.
@@ -129,8 +130,12 @@ def export_to(exporter: Callable[[Span], None] | None) -> None:
 
 
 def _random_id(size: int) -> str:
-    """Random bytes in hex, never all zero, which the recommendation forbids."""
+    """Random bytes in hex, never all zero, which the recommendation forbids; they name and keep no secret, so a plain generator does."""
     while True:
-        value = token_hex(size)
-        if value.strip("0"):
-            return value
+        value = _random.getrandbits(8 * size)
+        if value:
+            return f"{value:0{2 * size}x}"
+
+
+_random = Random(os.urandom(32))
+os.register_at_fork(after_in_child=lambda: _random.seed(os.urandom(32)))
