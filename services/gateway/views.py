@@ -102,6 +102,40 @@ class ReadConfirmation(View, frozen=True, kw_only=True):
     is_mine: bool = False
 
 
+class PollOption(View, frozen=True, kw_only=True):
+    """One choice of a poll; `share` is of those who voted, 0 to 1."""
+
+    label: str
+    count: int
+    share: float
+    is_mine: bool = False
+
+
+class PollView(View, frozen=True, kw_only=True):
+    """A poll in a post."""
+
+    options: list[PollOption]
+    voter_count: int
+    close_time: datetime
+    is_closed: bool = False
+    is_multiple: bool = False
+    is_anonymous: bool = False
+    has_voted: bool = False
+
+
+class PreviewView(View, frozen=True, kw_only=True):
+    """What a link leads to."""
+
+    url: str
+    title: str
+    site: str
+    description: str = ""
+    author: str = ""
+    image_url: str = ""
+    image_width: int = 0
+    image_height: int = 0
+
+
 class PostView(View, frozen=True, kw_only=True):
     """A post or a reply, as one reader may see and use it."""
 
@@ -130,16 +164,48 @@ class PostView(View, frozen=True, kw_only=True):
     confirmation: ReadConfirmation | None = None
     # Entity tag of the version shown, sent back by the edit form.
     version: str = ""
+    # What the text is folded under.
+    warning: str = ""
+    # Pictures are covered until asked for.
+    is_sensitive: bool = False
+    poll: PollView | None = None
+    preview: PreviewView | None = None
+    # The post that this one quotes; without `quoted` it is not for this reader to see, or gone.
+    is_quote: bool = False
+    quoted: PostView | None = None
+    # Who passed it on, where it stands here for that; the repost's own id and time.
+    reposted_by: PersonRef | None = None
+    repost_id: str = ""
+    repost_time: datetime | None = None
+    repost_count: int = 0
+    quote_count: int = 0
+    is_reposted: bool = False
+    can_repost: bool = False
+    can_pin: bool = False
+    can_pin_in_community: bool = False
+    is_pinned: bool = False
+    is_pinned_in_community: bool = False
+    # It stands here for being pinned.
+    at_head: bool = False
+    is_thread_muted: bool = False
+    kind: Literal["plain", "question", "praise", "announcement"] = "plain"
 
     @property
     def url(self) -> str:
         return f"/posts/{self.root_id}#post-{self.id}" if self.root_id else f"/posts/{self.id}"
+
+    @property
+    def key(self) -> str:
+        """What names this place of the post on a page; a post may stand there as itself, pinned and passed on."""
+        return self.repost_id or (f"pin-{self.id}" if self.at_head else self.id)
 
 
 class PostPage(View, frozen=True, kw_only=True):
     """A run of posts, newest first, with the address of the next run."""
 
     posts: list[PostView] = []
+    # What stands at the head of the page.
+    pinned: list[PostView] = []
     next_url: str = ""
     # Which live events belong here: "following", "company", "community:ID", "person:ID", "tag:TAG", "thread:ID"; empty: none.
     live_scope: str = ""
@@ -195,6 +261,8 @@ class ComposeView(View, frozen=True, kw_only=True):
     image_max: int = 10_000_000
     # The post answered; None for a new thread.
     reply_to: PostView | None = None
+    # The post quoted.
+    quoted: PostView | None = None
 
 
 class Notice(View, frozen=True, kw_only=True):
@@ -691,7 +759,10 @@ class SearchPage(Page, frozen=True, kw_only=True):
 class NotificationView(View, frozen=True, kw_only=True):
     """One or several happenings of one kind about one thing, newest first in `people`."""
 
-    kind: Literal["reply", "mention", "reaction", "follow", "join_request", "admitted", "declined", "post"]
+    kind: Literal[
+        "reply", "mention", "reaction", "follow", "join_request", "admitted", "declined", "post", "repost", "quote", "poll", "praise",
+        "best_answer", "question", "announcement", "reminder", "correction", "decision", "moderation", "edit",
+    ]
     url: str
     time: datetime
     people: list[PersonRef]

@@ -86,8 +86,11 @@ async def fetch_posts(
             own = author_id == reader_id
             if own and not row["hidden"] and not post.reposted_id:
                 post.can_edit = True
-            if own or administrator or (row["role"] or 0) >= _MODERATOR:
+            moderates = administrator or (row["role"] or 0) >= _MODERATOR
+            if own or moderates:
                 post.can_delete = True
+            if moderates and name is not None and not post.parent_id and not post.reposted_id:
+                post.can_pin_in_community = True
         if post.mentions or post.praised:
             mentioned.append(post)
     if mentioned:

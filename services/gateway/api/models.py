@@ -37,7 +37,10 @@ StateName = Literal["active", "left", "erased"]
 CommunityKindName = Literal["open", "closed", "secret"]
 MemberRoleName = Literal["member", "moderator", "owner"]
 Scope = Literal["read", "write", "admin"]
-NotificationKindName = Literal["mention", "reply", "reaction", "follow", "join_request", "joined", "direct"]
+NotificationKindName = Literal[
+    "mention", "reply", "reaction", "follow", "join_request", "joined", "direct", "repost", "quote", "poll", "praise", "best_answer",
+    "question", "announcement", "reminder", "correction", "decision", "moderation", "post", "edit",
+]
 HitKindName = Literal["person", "post", "community"]
 OutcomeName = Literal["added", "changed", "unchanged", "refused"]
 
@@ -61,7 +64,12 @@ MEMBER_ROLE_NAMES: dict[int, MemberRoleName] = {value: name for name, value in M
 NOTIFICATION_KIND_NAMES: dict[int, NotificationKindName] = {
     feed.NOTIFICATION_KIND_MENTION: "mention", feed.NOTIFICATION_KIND_REPLY: "reply", feed.NOTIFICATION_KIND_REACTION: "reaction",
     feed.NOTIFICATION_KIND_FOLLOW: "follow", feed.NOTIFICATION_KIND_JOIN_REQUEST: "join_request",
-    feed.NOTIFICATION_KIND_JOINED: "joined", feed.NOTIFICATION_KIND_DIRECT: "direct",
+    feed.NOTIFICATION_KIND_JOINED: "joined", feed.NOTIFICATION_KIND_DIRECT: "direct", feed.NOTIFICATION_KIND_REPOST: "repost",
+    feed.NOTIFICATION_KIND_QUOTE: "quote", feed.NOTIFICATION_KIND_POLL: "poll", feed.NOTIFICATION_KIND_PRAISE: "praise",
+    feed.NOTIFICATION_KIND_BEST_ANSWER: "best_answer", feed.NOTIFICATION_KIND_QUESTION: "question",
+    feed.NOTIFICATION_KIND_ANNOUNCEMENT: "announcement", feed.NOTIFICATION_KIND_REMINDER: "reminder",
+    feed.NOTIFICATION_KIND_CORRECTION: "correction", feed.NOTIFICATION_KIND_DECISION: "decision",
+    feed.NOTIFICATION_KIND_MODERATION: "moderation", feed.NOTIFICATION_KIND_POST: "post", feed.NOTIFICATION_KIND_EDIT: "edit",
 }
 HIT_KINDS: dict[str, search.HitKind.ValueType] = {
     "person": search.HIT_KIND_PERSON, "post": search.HIT_KIND_POST, "community": search.HIT_KIND_COMMUNITY,
@@ -369,8 +377,38 @@ class Mention(Output, frozen=True, kw_only=True):
     display_name: str
 
 
+class Poll(Output, frozen=True, kw_only=True):
+    """A poll with its result so far. `my_choices` are indices of options; in an anonymous poll nobody is told any, the voter included."""
+
+    options: list[str]
+    counts: list[int]
+    voter_count: int
+    multiple: bool
+    anonymous: bool
+    close_time: datetime
+    closed: bool
+    voted: bool
+    my_choices: list[int]
+
+
+class LinkPreview(Output, frozen=True, kw_only=True):
+    """What the first link of a post leads to, as it was when it was fetched."""
+
+    url: str
+    title: str
+    description: str
+    site_name: str
+    author_name: str
+    image_blob_id: str | None
+    image_width: int
+    image_height: int
+
+
 class Post(Output, frozen=True, kw_only=True):
-    """A post or a reply, as the caller may see it. Of a deleted or erased one only its place in the thread is left."""
+    """A post or a reply, as the caller may see it. Of a deleted or erased one only its place in the thread is left.
+
+    A repost has no text: `reposted` is the original. `quoted` is absent where the caller may not see that post, or it is gone.
+    """
 
     id: str
     author: Author
@@ -396,6 +434,45 @@ class Post(Output, frozen=True, kw_only=True):
     position: int
     etag: str
     url: str
+    warning: str
+    sensitive: bool
+    poll: Poll | None
+    quoted_id: str | None
+    quoted: Post | None
+    reposted_id: str | None
+    reposted: Post | None
+    repost_count: int
+    quote_count: int
+    my_repost_id: str | None
+    preview: LinkPreview | None
+    pinned: bool
+    pinned_in_community: bool
+    thread_muted: bool
+    kind: Literal["plain", "question", "praise", "announcement"]
+
+
+_POST_KINDS: dict[int, Literal["plain", "question", "praise", "announcement"]] = {
+    feed_events.POST_KIND_QUESTION: "question", feed_events.POST_KIND_PRAISE: "praise",
+    feed_events.POST_KIND_ANNOUNCEMENT: "announcement",
+}
+
+
+def poll(message: feed.PollResult) -> Poll:
+    """A poll, from feed's message."""
+    return Poll(
+        options=list(message.poll.options), counts=list(message.counts), voter_count=message.voter_count, multiple=message.poll.multiple,
+        anonymous=message.poll.anonymous, close_time=time_of(message.poll.close_time), closed=message.closed, voted=message.voted,
+        my_choices=list(message.my_choices),
+    )
+
+
+def preview(message: feed_events.LinkPreview) -> LinkPreview:
+    """A link's preview, from feed's message."""
+    return LinkPreview(
+        url=message.url, title=message.title, description=message.description, site_name=message.site_name,
+        author_name=message.author_name, image_blob_id=message.image_blob_id or None, image_width=message.image_width,
+        image_height=message.image_height,
+    )
 
 
 def post(message: feed.Post) -> Post:
@@ -426,6 +503,21 @@ def post(message: feed.Post) -> Post:
         position=message.position,
         etag=message.etag,
         url=f"/posts/{root_id}#post-{post_id}" if root_id and root_id != post_id else f"/posts/{post_id}",
+        warning=message.warning,
+        sensitive=message.sensitive,
+        poll=poll(message.poll) if message.HasField("poll") else None,
+        quoted_id=message.quoted_id or None,
+        quoted=post(message.quoted) if message.HasField("quoted") else None,
+        reposted_id=message.reposted_id or None,
+        reposted=post(message.reposted) if message.HasField("reposted") else None,
+        repost_count=message.repost_count,
+        quote_count=message.quote_count,
+        my_repost_id=message.my_repost_id or None,
+        preview=preview(message.preview) if message.HasField("preview") else None,
+        pinned=message.pinned,
+        pinned_in_community=message.pinned_in_community,
+        thread_muted=message.thread_muted,
+        kind=_POST_KINDS.get(message.kind, "plain"),
     )
 
 
@@ -451,6 +543,7 @@ class Revision(Output, frozen=True, kw_only=True):
     body: str
     revise_time: datetime
     attachments: list[Attachment]
+    warning: str
 
 
 class RevisionList(Output, frozen=True, kw_only=True):

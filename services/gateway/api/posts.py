@@ -2,12 +2,14 @@
 # ruff: noqa: RUF012 - msgspec copies the empty lists and dicts that are defaults here.
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from watercooler.common.v1 import audience_pb2, blob_pb2
+from watercooler.feed.v1 import events_pb2
 from watercooler.feed.v1 import feed_service_pb2 as feed
 
 from ..http import gateway
@@ -38,6 +40,18 @@ class AttachmentInput(Input, frozen=True, kw_only=True):
 Attachments = Annotated[list[AttachmentInput], Meta(max_length=10)]
 
 
+class PollInput(Input, frozen=True, kw_only=True):
+    """A poll. In an anonymous one nobody can find out who chose what, its asker included."""
+
+    options: Annotated[list[Annotated[str, Meta(min_length=1, max_length=100)]], Meta(min_length=2, max_length=10)]
+    close_time: Annotated[datetime, Meta(tz=True, description="5 minutes to a year from now.")]
+    multiple: bool = False
+    anonymous: bool = False
+
+
+Warning = Annotated[str, Meta(max_length=200, description="Shown instead of the text, which is folded under it.")]
+
+
 class PostInput(Input, frozen=True, kw_only=True):
     """A post, or with `parent_id` a reply; a reply has the audience of its thread."""
 
@@ -46,6 +60,22 @@ class PostInput(Input, frozen=True, kw_only=True):
     audience: Annotated[AudienceInput | None, Meta(description="Everyone where absent.")] = None
     parent_id: Id | None = None
     attachments: Attachments = []
+    kind: Annotated[Literal["plain", "question"], Meta(description="Praise follows from `praised_ids`.")] = "plain"
+    warning: Warning = ""
+    sensitive: Annotated[bool, Meta(description="Pictures are covered until asked for.")] = False
+    quoted_id: Id | None = None
+    poll: PollInput | None = None
+    praised_ids: Annotated[list[Id], Meta(max_length=20)] = []
+    praise_value: Annotated[str, Meta(max_length=200, description="One of the organisation's values; needed with `praised_ids`.")] = ""
+
+
+def read_poll(given: PollInput | None) -> events_pb2.Poll | None:
+    """The poll of a request as services know it."""
+    if given is None:
+        return None
+    poll = events_pb2.Poll(options=given.options, multiple=given.multiple, anonymous=given.anonymous)
+    poll.close_time.FromDatetime(given.close_time)
+    return poll
 
 
 def read_audience(call: Call, given: AudienceInput | None) -> audience_pb2.Audience | None:
@@ -95,6 +125,9 @@ async def publish_post(call: Call, body: PostInput) -> Answer:
     request = feed.PublishPostRequest(
         body=body.body, language=body.language, parent_id=body.parent_id or "", request_id=call.request_id,
         attachments=await read_attachments(call, body.attachments) if body.attachments else (),
+        kind=events_pb2.POST_KIND_QUESTION if body.kind == "question" else events_pb2.POST_KIND_UNSPECIFIED,
+        warning=body.warning, sensitive=body.sensitive, quoted_id=body.quoted_id or "", poll=read_poll(body.poll),
+        praised_ids=body.praised_ids, praise_value=body.praise_value,
     )
     audience = read_audience(call, body.audience)
     if audience is not None:
@@ -129,13 +162,15 @@ class PostPatch(Input, frozen=True, kw_only=True):
     body: Body | UnsetType = UNSET
     language: Language | UnsetType = UNSET
     attachments: Attachments | UnsetType = UNSET
+    warning: Warning | UnsetType = UNSET
+    sensitive: bool | UnsetType = UNSET
 
 
 @operation("PATCH", "/posts/{post_id}", "Edit a post", tag="posts", body=PostPatch, answer=models.Post, is_edit=True)
 async def edit_post(call: Call, body: PostPatch) -> Answer:
     """One's own. Every version stays readable under /revisions. With If-Match only if nobody changed it since."""
-    if body.body is UNSET and body.language is UNSET and body.attachments is UNSET:
-        raise Refusal(400, "Name at least one of body, language and attachments.", field="body")
+    if all(each is UNSET for each in (body.body, body.language, body.attachments, body.warning, body.sensitive)):
+        raise Refusal(400, "Name at least one of body, language, attachments, warning and sensitive.", field="body")
     post_id = call.id("post_id")
     held = await call.clients.feed.GetPost(feed.GetPostRequest(post_id=post_id))
 
@@ -152,6 +187,8 @@ async def edit_post(call: Call, body: PostPatch) -> Answer:
             attachments=held.attachments if body.attachments is UNSET else await read_attachments(call, body.attachments),
             etag=etag,
             request_id=call.request_id,
+            warning=held.warning if body.warning is UNSET else body.warning,
+            sensitive=held.sensitive if body.sensitive is UNSET else body.sensitive,
         )
     )
     return Answer(models.post(changed), etag=changed.etag)
@@ -172,7 +209,7 @@ async def list_revisions(call: Call) -> models.RevisionList:
         revisions=[
             models.Revision(
                 number=each.number, body=each.body, revise_time=time_of(each.revise_time),
-                attachments=[models.attachment(one) for one in each.attachments],
+                attachments=[models.attachment(one) for one in each.attachments], warning=each.warning,
             )
             for each in found.revisions
         ]
@@ -266,6 +303,10 @@ class FeedQuery(Input, frozen=True, kw_only=True):
     page_size: PageSize = 20
     page_token: PageToken = ""
     only_attachments: Annotated[bool, Meta(description="Only posts with a picture.")] = False
+    before: Annotated[Id | None, Meta(description="Only what is older than this post.")] = None
+    after: Annotated[Id | None, Meta(description="Only what is newer than this post.")] = None
+    from_oldest: Annotated[bool, Meta(description="The page that follows `after`, instead of the newest one.")] = False
+    exclude_reposts: Annotated[bool, Meta(description="Home and people's timelines hold reposts unless left out.")] = False
 
 
 class PersonFeedQuery(FeedQuery, frozen=True, kw_only=True):
@@ -312,6 +353,7 @@ async def _timeline(call: Call, kind: feed.TimelineKind.ValueType, query: FeedQu
     request = feed.ListTimelineRequest(
         kind=kind, subject=subject, page_size=query.page_size, page_token=query.page_token, only_attachments=query.only_attachments,
         include_replies=isinstance(query, PersonFeedQuery) and query.include_replies,
+        before_id=query.before or "", after_id=query.after or "", from_oldest=query.from_oldest, exclude_reposts=query.exclude_reposts,
     )
     found = await call.clients.feed.ListTimeline(request)
     most = call.gateway.context.settings.cache_rendered_posts
@@ -334,6 +376,24 @@ async def company_feed(call: Call, query: FeedQuery) -> EncodedPostList:
 async def saved_feed(call: Call, query: FeedQuery) -> EncodedPostList:
     """Saved last first."""
     return await _timeline(call, feed.TIMELINE_KIND_SAVED, query)
+
+
+@operation("GET", "/feeds/reacted", "Read what one reacted to", tag="feeds", query=FeedQuery, answer=models.PostList)
+async def reacted_feed(call: Call, query: FeedQuery) -> EncodedPostList:
+    """Reacted to last first."""
+    return await _timeline(call, feed.TIMELINE_KIND_REACTED, query)
+
+
+@operation("GET", "/feeds/direct", "Read what is for oneself and other named people", tag="feeds", query=FeedQuery, answer=models.PostList)
+async def direct_feed(call: Call, query: FeedQuery) -> EncodedPostList:
+    """The first posts of the threads."""
+    return await _timeline(call, feed.TIMELINE_KIND_DIRECT, query)
+
+
+@operation("GET", "/feeds/pinned/{place_id}", "Read what is pinned", tag="feeds", query=FeedQuery, answer=models.PostList)
+async def pinned_feed(call: Call, query: FeedQuery) -> EncodedPostList:
+    """At the head of a person's or community's page, pinned last first."""
+    return await _timeline(call, feed.TIMELINE_KIND_PINNED, query, call.id("place_id"))
 
 
 @operation("GET", "/feeds/communities/{community_id}", "Read a community's posts", tag="feeds", query=FeedQuery, answer=models.PostList)

@@ -4,8 +4,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
-from typing import Any, Final
+from typing import Any, Final, Literal
+from urllib.parse import urlsplit
 
+import msgspec
 from google.protobuf.timestamp_pb2 import Timestamp
 from markupsafe import Markup, escape
 
@@ -32,7 +34,10 @@ from ..views import (
     PersonRef,
     PersonRow,
     PersonView,
+    PollOption,
+    PollView,
     PostView,
+    PreviewView,
     ReactionView,
     ReadConfirmation,
     Role,
@@ -55,7 +60,15 @@ MEMBERSHIPS: Final[dict[int, Membership]] = {
 NOTIFICATIONS: Final[dict[int, str]] = {
     feed.NOTIFICATION_KIND_MENTION: "mention", feed.NOTIFICATION_KIND_REPLY: "reply", feed.NOTIFICATION_KIND_REACTION: "reaction",
     feed.NOTIFICATION_KIND_FOLLOW: "follow", feed.NOTIFICATION_KIND_JOIN_REQUEST: "join_request",
-    feed.NOTIFICATION_KIND_JOINED: "admitted", feed.NOTIFICATION_KIND_DIRECT: "post",
+    feed.NOTIFICATION_KIND_JOINED: "admitted", feed.NOTIFICATION_KIND_DIRECT: "post", feed.NOTIFICATION_KIND_REPOST: "repost",
+    feed.NOTIFICATION_KIND_QUOTE: "quote", feed.NOTIFICATION_KIND_POLL: "poll", feed.NOTIFICATION_KIND_PRAISE: "praise",
+    feed.NOTIFICATION_KIND_BEST_ANSWER: "best_answer", feed.NOTIFICATION_KIND_QUESTION: "question",
+    feed.NOTIFICATION_KIND_ANNOUNCEMENT: "announcement", feed.NOTIFICATION_KIND_REMINDER: "reminder",
+    feed.NOTIFICATION_KIND_CORRECTION: "correction", feed.NOTIFICATION_KIND_DECISION: "decision",
+    feed.NOTIFICATION_KIND_MODERATION: "moderation", feed.NOTIFICATION_KIND_EDIT: "edit",
+}
+POST_KINDS: Final[dict[int, Literal["plain", "question", "praise", "announcement"]]] = {
+    feed_events.POST_KIND_QUESTION: "question", feed_events.POST_KIND_PRAISE: "praise", feed_events.POST_KIND_ANNOUNCEMENT: "announcement",
 }
 PHONE_LABELS: Final = ("Phone", "Mobile", "Desk phone", "Telephone")
 EXCERPT_CHARACTERS: Final = 160
@@ -211,7 +224,12 @@ def post(
     found: feed.Post, *, people: Mapping[str, PersonRef] | None = None, parents: Mapping[str, feed.Post] | None = None,
     replies: Sequence[PostView] = (), can_reply: bool = True,
 ) -> PostView:
-    """A post or reply."""
+    """A post or reply; a repost is its original, and who passed it on."""
+    if found.HasField("reposted"):
+        original = post(found.reposted, people=people, parents=parents, can_reply=can_reply)
+        return msgspec.structs.replace(
+            original, reposted_by=author(found.author), repost_id=found.post_id, repost_time=moment(found.publish_time)
+        )
     mentions = {each.handle.lower(): (each.person_id, each.display_name) for each in found.mentions if each.handle}
     parent = (parents or {}).get(found.parent_id)
     is_gone = found.deleted or found.erased
@@ -229,7 +247,38 @@ def post(
         can_edit=found.can_edit, can_delete=found.can_delete, root_id=found.root_id if found.root_id != found.post_id else "",
         in_reply_to=author(parent.author) if parent is not None else None, replies=list(replies),
         confirmation=ReadConfirmation(count=found.read_confirmation_count, total=0, is_mine=found.read_confirmed) if confirmed else None,
-        version=found.etag,
+        version=found.etag, warning=found.warning, is_sensitive=found.sensitive,
+        poll=poll(found.poll) if found.HasField("poll") else None, preview=preview(found.preview) if found.HasField("preview") else None,
+        is_quote=bool(found.quoted_id), quoted=post(found.quoted, can_reply=False) if found.HasField("quoted") else None,
+        repost_count=found.repost_count, quote_count=found.quote_count, is_reposted=bool(found.my_repost_id),
+        can_repost=not is_gone and found.audience.WhichOneof("kind") not in ("people", "followers_of_id"),
+        can_pin=found.can_edit, can_pin_in_community=found.can_pin_in_community, is_pinned=found.pinned,
+        is_pinned_in_community=found.pinned_in_community, is_thread_muted=found.thread_muted, kind=POST_KINDS.get(found.kind, "plain"),
+    )
+
+
+def poll(found: feed.PollResult) -> PollView:
+    """A poll; one whose time is past counts as closed, though its closing may not have been recorded yet."""
+    voters = max(1, found.voter_count)
+    mine = set(found.my_choices)
+    return PollView(
+        options=[
+            PollOption(label=label, count=count, share=count / voters, is_mine=at in mine)
+            for at, (label, count) in enumerate(zip(found.poll.options, found.counts, strict=False))
+        ],
+        voter_count=found.voter_count, close_time=moment(found.poll.close_time), is_multiple=found.poll.multiple,
+        is_closed=found.closed or moment(found.poll.close_time) <= datetime.now(UTC), is_anonymous=found.poll.anonymous,
+        has_voted=found.voted,
+    )
+
+
+def preview(found: feed_events.LinkPreview) -> PreviewView:
+    """What a link leads to."""
+    host = urlsplit(found.url).hostname or ""
+    return PreviewView(
+        url=found.url, title=found.title or host, site=found.site_name or host.removeprefix("www."), description=found.description,
+        author=found.author_name, image_url=picture(found.image_blob_id) if found.image_blob_id else "", image_width=found.image_width,
+        image_height=found.image_height,
     )
 
 

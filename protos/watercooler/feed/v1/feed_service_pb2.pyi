@@ -179,6 +179,7 @@ class Author(_message.Message):
     PHOTO_BLOB_ID_FIELD_NUMBER: _builtins.int
     LEFT_FIELD_NUMBER: _builtins.int
     ERASED_FIELD_NUMBER: _builtins.int
+    BOT_FIELD_NUMBER: _builtins.int
     person_id: _builtins.str
     display_name: _builtins.str
     handle: _builtins.str
@@ -187,6 +188,8 @@ class Author(_message.Message):
     left: _builtins.bool
     """Has left the company, or was erased."""
     erased: _builtins.bool
+    bot: _builtins.bool
+    """A program with an account."""
     def __init__(
         self,
         *,
@@ -197,10 +200,11 @@ class Author(_message.Message):
         photo_blob_id: _builtins.str = ...,
         left: _builtins.bool = ...,
         erased: _builtins.bool = ...,
+        bot: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["display_name", b"display_name", "erased", b"erased", "handle", b"handle", "left", b"left", "person_id", b"person_id", "photo_blob_id", b"photo_blob_id", "title", b"title"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bot", b"bot", "display_name", b"display_name", "erased", b"erased", "handle", b"handle", "left", b"left", "person_id", b"person_id", "photo_blob_id", b"photo_blob_id", "title", b"title"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -417,6 +421,7 @@ class Post(_message.Message):
     ANNOUNCEMENT_ID_FIELD_NUMBER: _builtins.int
     REASONS_FIELD_NUMBER: _builtins.int
     PINNED_IN_COMMUNITY_FIELD_NUMBER: _builtins.int
+    CAN_PIN_IN_COMMUNITY_FIELD_NUMBER: _builtins.int
     post_id: _builtins.str
     body: _builtins.str
     """Markdown subset; empty when deleted or erased."""
@@ -462,6 +467,8 @@ class Post(_message.Message):
     announcement_id: _builtins.str
     pinned_in_community: _builtins.bool
     """`pinned` is on its author's page, this on its community's."""
+    can_pin_in_community: _builtins.bool
+    """The caller moderates the community it stands in."""
     @_builtins.property
     def author(self) -> Global___Author: ...
     @_builtins.property
@@ -554,10 +561,11 @@ class Post(_message.Message):
         announcement_id: _builtins.str = ...,
         reasons: _abc.Iterable[_builtins.str] | None = ...,
         pinned_in_community: _builtins.bool = ...,
+        can_pin_in_community: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["audience", b"audience", "author", b"author", "edit_time", b"edit_time", "poll", b"poll", "preview", b"preview", "publish_time", b"publish_time", "quoted", b"quoted", "reposted", b"reposted"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["announcement_id", b"announcement_id", "attachments", b"attachments", "audience", b"audience", "author", b"author", "best_answer_id", b"best_answer_id", "body", b"body", "bot_name", b"bot_name", "can_delete", b"can_delete", "can_edit", b"can_edit", "community_name", b"community_name", "deleted", b"deleted", "edit_time", b"edit_time", "emojis", b"emojis", "erased", b"erased", "etag", b"etag", "filters", b"filters", "idea_state", b"idea_state", "is_best_answer", b"is_best_answer", "kind", b"kind", "language", b"language", "mentions", b"mentions", "my_repost_id", b"my_repost_id", "parent_id", b"parent_id", "pinned", b"pinned", "pinned_in_community", b"pinned_in_community", "poll", b"poll", "position", b"position", "post_id", b"post_id", "praise_value", b"praise_value", "praised", b"praised", "preview", b"preview", "publish_time", b"publish_time", "quote_count", b"quote_count", "quoted", b"quoted", "quoted_id", b"quoted_id", "reactions", b"reactions", "read_confirmation_count", b"read_confirmation_count", "read_confirmed", b"read_confirmed", "reasons", b"reasons", "reply_count", b"reply_count", "repost_count", b"repost_count", "reposted", b"reposted", "reposted_id", b"reposted_id", "root_id", b"root_id", "saved", b"saved", "sensitive", b"sensitive", "tags", b"tags", "thread_muted", b"thread_muted", "warning", b"warning"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["announcement_id", b"announcement_id", "attachments", b"attachments", "audience", b"audience", "author", b"author", "best_answer_id", b"best_answer_id", "body", b"body", "bot_name", b"bot_name", "can_delete", b"can_delete", "can_edit", b"can_edit", "can_pin_in_community", b"can_pin_in_community", "community_name", b"community_name", "deleted", b"deleted", "edit_time", b"edit_time", "emojis", b"emojis", "erased", b"erased", "etag", b"etag", "filters", b"filters", "idea_state", b"idea_state", "is_best_answer", b"is_best_answer", "kind", b"kind", "language", b"language", "mentions", b"mentions", "my_repost_id", b"my_repost_id", "parent_id", b"parent_id", "pinned", b"pinned", "pinned_in_community", b"pinned_in_community", "poll", b"poll", "position", b"position", "post_id", b"post_id", "praise_value", b"praise_value", "praised", b"praised", "preview", b"preview", "publish_time", b"publish_time", "quote_count", b"quote_count", "quoted", b"quoted", "quoted_id", b"quoted_id", "reactions", b"reactions", "read_confirmation_count", b"read_confirmation_count", "read_confirmed", b"read_confirmed", "reasons", b"reasons", "reply_count", b"reply_count", "repost_count", b"repost_count", "reposted", b"reposted", "reposted_id", b"reposted_id", "root_id", b"root_id", "saved", b"saved", "sensitive", b"sensitive", "tags", b"tags", "thread_muted", b"thread_muted", "warning", b"warning"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -56,6 +56,8 @@ async function load(list, ids) {
 
 function scopes(data) {
   if (data.root_id && data.root_id !== data.post_id) return [`thread:${data.root_id}`];
+  // A repost stands with those who follow its author, not where the original does.
+  if (data.reposted_id) return [...(data.home ? ["following"] : []), `person:${data.author_id}`];
   const company = data.audience ? data.audience === "everyone" : !data.community_id;
   return [
     ...(data.home ? ["following"] : []),
@@ -96,8 +98,21 @@ function setReaction(article, emoji, count) {
   chip.hidden = !count;
 }
 
-function showCounts(id, { reply_count: replies, reactions }) {
+function showPoll(article, { counts, voter_count: voters }) {
+  const total = Math.max(1, voters);
+  article.querySelectorAll(":scope [data-option]").forEach((row) => {
+    const count = counts[Number(row.dataset.option)] ?? 0;
+    row.querySelector("progress").value = count / total;
+    row.querySelector("[data-share]").textContent = new Intl.NumberFormat(document.documentElement.lang, { style: "percent" }).format(count / total);
+  });
+  article.querySelectorAll(":scope [data-voters]").forEach((place) => (place.textContent = number(voters)));
+}
+
+function showCounts(id, { reply_count: replies, reactions, poll, repost_count: reposts }) {
   for (const article of post(id)) {
+    if (poll) showPoll(article, poll);
+    const passed = article.querySelector(":scope > .post-foot [data-reposts]");
+    if (passed) passed.textContent = reposts ? number(reposts) : "";
     const place = article.querySelector(":scope > .post-foot [data-replies]");
     if (place) place.textContent = replies ? number(replies) : "";
     if (article.matches(".post-root")) {
@@ -130,6 +145,10 @@ function onEdited({ post_id: id }) {
 
 function onDeleted({ post_id: id }) {
   for (const article of post(id)) {
+    if (article.matches(".repost")) {
+      article.remove();
+      continue;
+    }
     article.classList.add("tombstone");
     article.replaceChildren(Object.assign(document.createElement("p"), { className: "mute", textContent: text("deletedPost") }));
   }
