@@ -342,6 +342,10 @@ class Settings:
         default=10, metadata=_about(whole(1, 10_000), "Attempts to sign in, for each account and each address and minute.")
     )
 
+    question_routing_delay: timedelta = field(
+        default=timedelta(hours=4),
+        metadata=_about(duration(_MINUTE, 7 * _DAY), "How long a question waits for an answer before it is brought to likely experts."),
+    )
     post_characters_max: int = field(default=10_000, metadata=_about(whole(140, 10_000), "The longest post, in characters."))
     request_bytes_max: int = field(default=_MIB, metadata=_about(amount(64 * _KIB, 64 * _MIB), "The largest request that carries no file."))
     image_bytes_max: int = field(default=10 * _MIB, metadata=_about(amount(64 * _KIB, 100 * _MIB), "The largest image one may upload."))
@@ -451,6 +455,14 @@ class Settings:
         metadata=_about(
             optional_path("a folder"),
             "The keys of tokens between services (Ed25519, as JWK or PEM files; the last by name signs); else `keys` in the data folder.",
+        ),
+    )
+    proof_keys: Path | None = field(
+        default=None,
+        metadata=_about(
+            optional_path("a folder"),
+            "The keys that proofs of reach are signed with, as for `keys`; else those of `keys` where it is set, else `proof-keys` in the "
+            "data folder.",
         ),
     )
     tls_certificate_file: Path | None = field(

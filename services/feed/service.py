@@ -3,17 +3,21 @@ from __future__ import annotations
 
 from libs.runtime.service import Assembly, Context, Follows, Service, schema_of
 from watercooler.feed.v1.announcement_service_pb2_grpc import add_AnnouncementServiceServicer_to_server
+from watercooler.feed.v1.asking_service_pb2_grpc import add_AskingServiceServicer_to_server
 from watercooler.feed.v1.drafting_service_pb2_grpc import add_DraftingServiceServicer_to_server
 from watercooler.feed.v1.delivery_service_pb2_grpc import add_DeliveryServiceServicer_to_server
 from watercooler.feed.v1.feed_service_pb2_grpc import add_FeedServiceServicer_to_server
+from watercooler.feed.v1.ideas_service_pb2_grpc import add_IdeasServiceServicer_to_server
 from watercooler.feed.v1.policy_service_pb2_grpc import add_PolicyServiceServicer_to_server
 from watercooler.feed.v1.reading_service_pb2_grpc import add_ReadingServiceServicer_to_server
 
 from .announcing import Announcing, Reminders
 from .api import FeedApi
 from .api.announcements import AnnouncementApi
+from .api.asking import AskingApi
 from .api.delivery import DeliveryApi
 from .api.drafting import DraftingApi
+from .api.ideas import IdeasApi
 from .api.policy import PolicyApi
 from .api.reading import ReadingApi
 from .closing import close_polls
@@ -27,8 +31,11 @@ from .deciders import (
     delivery,
     draft,
     emoji,
+    enquiry,
+    expertise,
     filtering,
     follow,
+    idea,
     inbox,
     markers,
     membership,
@@ -36,20 +43,24 @@ from .deciders import (
     people_list,
     policy,
     post,
+    question,
     receipt,
     response,
+    support,
     vote,
     watch,
 )
 from .digests import Digests, carrier_of
 from .projections import Activity, Communities, FollowLists, Groups, Notifications, People, Posts, Responses, Standings, Timelines
 from .projections.announcements import Announcements
+from .projections.asking import Enquiries, Ideas, Praises, Questions
 from .projections.chart import Chart
 from .projections.delivery import Deliveries, Reachable
 from .projections.drafting import Drafts
 from .projections.policy import Policies
 from .projections.reading import Bonds, CustomEmojis, Filters, Markers, PeopleLists
 from .pushes import Pushing, PushKeys, PushQueue, SigningOut
+from .questions import release_on_the_hour, route_questions
 from .reactors import Clearing, Erasing, Sweeping, gauge_engagement
 from .scheduling import Schedule, Waking
 
@@ -66,6 +77,8 @@ def assemble(context: Context) -> Assembly:
             (add_FeedServiceServicer_to_server, posts),
             (add_AnnouncementServiceServicer_to_server, AnnouncementApi(context)),
             (add_PolicyServiceServicer_to_server, PolicyApi(context)),
+            (add_AskingServiceServicer_to_server, AskingApi(context)),
+            (add_IdeasServiceServicer_to_server, IdeasApi(context)),
             (add_ReadingServiceServicer_to_server, ReadingApi(context)),
             (add_DraftingServiceServicer_to_server, drafting),
             (add_DeliveryServiceServicer_to_server, DeliveryApi(context, keys, pushing, digests)),
@@ -74,7 +87,9 @@ def assemble(context: Context) -> Assembly:
             ("identity", Erasing(context)), ("feed", Clearing(context)), ("feed", Sweeping(context)), ("feed", Waking(schedule)), ("identity", SigningOut(context)),
             ("feed", Announcing(context)),
         ),
-        tasks=(lambda: gauge_engagement(context), lambda: close_polls(context), Reminders(context).run, schedule.run, pushing.run, digests.run),
+        tasks=(
+            lambda: route_questions(context), lambda: release_on_the_hour(context),
+            lambda: gauge_engagement(context), lambda: close_polls(context), Reminders(context).run, schedule.run, pushing.run, digests.run),
         consumers=(("feed", PushQueue(context, pushing.wake)),),
     )
 
@@ -87,6 +102,7 @@ SERVICE = Service(
         "post": post, "response": response, "follow": follow, "community": community, "membership": membership, "inbox": inbox,
         "author": author,
         "announcement": announcement, "audience": audience, "notice": notice, "receipt": receipt,
+        "question": question, "expertise": expertise, "enquiry": enquiry, "support": support, "idea": idea,
         "policy": policy, "watch": watch, "acceptance": acceptance,
         "vote": vote,
         "draft": draft,
@@ -95,6 +111,7 @@ SERVICE = Service(
     },
     projections=(
         Posts(), Responses(), FollowLists(), Communities(), Timelines(), Notifications(), Activity(), Policies(), Bonds(), PeopleLists(),
+        Questions(), Praises(), Enquiries(), Ideas(),
         Announcements(), Filters(), Markers(), CustomEmojis(), Drafts(), Deliveries(),
     ),
     subscribed=(

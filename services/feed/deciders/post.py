@@ -9,6 +9,7 @@ from libs.eventstore.model import EditConflict, InvalidArgument, PermissionDenie
 from watercooler.common.v1.audience_pb2 import Audience
 from watercooler.common.v1.blob_pb2 import Attachment
 from watercooler.feed.v1.events_pb2 import (
+    POST_KIND_QUESTION,
     LinkPreviewed,
     Poll,
     PollClosed,
@@ -165,7 +166,7 @@ def evolve(post: Post, event: Event) -> Post:
         case LinkPreviewed():
             return replace(post, preview=event.preview.SerializeToString(deterministic=True))
         case PostCovered():
-            return replace(post, warning=event.warning, sensitive=event.sensitive, cover=event.warning)
+            return replace(post, warning=event.warning, sensitive=event.sensitive, cover="" if event.lifted else event.warning)
         case PostRestored():
             return replace(
                 post, status="live", body=event.content.body, language=event.content.language,
@@ -180,6 +181,8 @@ def evolve(post: Post, event: Event) -> Post:
 def _published(command: PublishPost) -> PostPublished:
     _check_text(command)
     _check_audience(command.audience)
+    if command.kind == POST_KIND_QUESTION and command.parent_id:
+        raise InvalidArgument("a question begins a thread of its own: answer here, or ask in a new post", "kind")
     published = PostPublished(
         post_id=command.post_id, author_id=command.author_id, body=command.body, language=command.language,
         audience=command.audience, parent_id=command.parent_id, root_id=command.root_id, mentioned_ids=command.mentioned_ids,
@@ -224,7 +227,7 @@ def _moderate(command: CoverPost | RestorePost | DiscardKeptPost, post: Post) ->
                 return []  # its author deleted it meanwhile, or it stands there already
             covered = PostCovered(
                 post_id=command.post_id, author_id=post.author_id, moderator_id=command.moderator_id, warning=command.warning,
-                sensitive=command.sensitive,
+                sensitive=command.sensitive, lifted=command.lifted,
             )
             covered.cover_time.FromDatetime(command.now)
             return [covered]

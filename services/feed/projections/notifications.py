@@ -48,7 +48,8 @@ class Notifications:
         PostReposted, PollVoted, PollClosed, AudienceNotified, *decisions.HANDLES, DraftUnscheduled,
     )
     tables: tuple[str, ...] = (
-        "notifications", "notification_authors", "notification_moderators", "read_positions", "notification_voters", "notification_reposts", *decisions.TABLES,
+        "notifications", "notification_authors", "notification_moderators", "read_positions", "notification_voters", "notification_reposts",
+        *decisions.TABLES,
     )
 
     async def apply(self, event: Recorded, tx: Transaction) -> None:

@@ -10,6 +10,7 @@ from libs.db.database import Transaction, UniqueViolation
 from libs.eventstore.model import AlreadyExists, Recorded, Rejected
 from watercooler.common.v1.blob_pb2 import Attachment
 from watercooler.feed.v1.events_pb2 import (
+    POST_KIND_ANNOUNCEMENT,
     AuthorErased,
     LinkPreviewed,
     PollClosed,
@@ -28,7 +29,7 @@ from watercooler.feed.v1.feed_service_pb2 import Author, Mention, PollResult, Po
 from watercooler.feed.v1.moderation_events_pb2 import KeptPostDiscarded, PostCovered, PostRestored
 
 from ..access import scope_of
-from . import kept
+from . import kept, marks
 
 PINS = 5
 # What a card holds of its author's own, beside the text: gone when they are erased.
@@ -45,6 +46,7 @@ class Posts:
     handles: tuple[type[Message], ...] = (
         PostPublished, PostEdited, PostDeleted, ReactionAdded, ReactionRemoved, PostReadConfirmed, AuthorErased, PostReposted, PostPinned,
         PostUnpinned, PollVoted, PollClosed, LinkPreviewed, PostCovered, PostRestored, KeptPostDiscarded,
+        *marks.HANDLES,
     )
     tables: tuple[str, ...] = (
         "posts", "thread_people", "post_tags", "revisions", "imported_posts", "community_activity", "reposts", "quotes", "ballots",
@@ -68,6 +70,9 @@ class Posts:
                 await tx.batch(
                     "UPDATE posts SET confirmation_count = confirmation_count + 1 WHERE post_id = :post_id", post_id=confirmed.post_id
                 )
+            case _ if isinstance(event.data, marks.HANDLES):
+                for post_id, change in marks.changes(event.data):
+                    await _redraw(tx, post_id, change)
             case AuthorErased() as erased:
                 await self._erase(erased.person_id, tx)
             case PostReposted() as reposted:
@@ -102,7 +107,7 @@ class Posts:
             parent_id=published.parent_id, root_id=published.root_id,
             mentions=[Mention(person_id=person_id) for person_id in published.mentioned_ids],
             tags=published.tags, attachments=published.attachments, publish_time=published.publish_time, erased=event.erased,
-            kind=published.kind,
+            kind=published.kind, announcement_id=published.post_id if published.kind == POST_KIND_ANNOUNCEMENT else "",
         )
         card.mentions.extend(Mention(community_id=community_id) for community_id in published.mentioned_community_ids)
         card.mentions.extend(Mention(group_id=group_id) for group_id in published.mentioned_group_ids)
