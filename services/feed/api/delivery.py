@@ -87,6 +87,10 @@ class DeliveryApi(Calls, DeliveryServiceServicer):
             each.push, each.digest = each.push and each.in_app, each.digest and each.in_app
         command = commands.ChangePreferences(person_id=caller.person_id, preferences=wanted, now=self.now(), etag=request.etag)
         await self.handle(caller, delivery, f"delivery-{caller.person_id}", command, request.request_id)
+        if "quiet_hours" in request.update_mask:
+            async with self.database.transaction() as tx:
+                await queries.release_pushes(tx, caller.person_id, micros(self.now()))
+            self._pushing.wake.set()
         return await self._delivery(caller.person_id)
 
     # --- devices ------------------------------------------------------------------------------------------------------

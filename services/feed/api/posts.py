@@ -2,10 +2,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from libs.db.database import Transaction
 from libs.eventstore.model import InvalidArgument, NotFound, PermissionDenied, Rejected, micros
@@ -30,11 +30,16 @@ from .. import commands
 from ..access import readers_among
 from ..deciders import post, response
 from ..queries import communities as community_queries
+from ..queries import mentions as mention_queries
 from ..queries import people as people_queries
 from ..queries import policy as policy_queries
 from ..queries import posts as queries
-from ..queries import reading, timelines
+from ..queries import reading, retention, timelines
 from .base import CLOSED, NO_COMMUNITY, NO_POST, Calls, bad_token, id_of, key_of, page_size, person, position_of, token
+from .confirming import confirm_where_announced
+from .moderation import check_not_muted
+from .policy import require_guidelines
+from .ranked import ranked_page
 
 # Where mutes, blocks and filters hold, and as what; what one saved or asked for by name is shown whole.
 _SHADED = {
@@ -51,6 +56,8 @@ _SHADED = {
 
 BATCH_MAX = 200
 PRAISED_MAX = 20
+CALLED_MAX = 5
+_SPEAKING = frozenset({"communications", "leader"})
 VISIBILITY_MAX = 1_000
 _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,6}")
 _ATTACHMENT_CHARACTERS = 200
@@ -75,23 +82,27 @@ class PostCalls(Calls):
         check_attachments(request.attachments)
         kind = self._kind(request)
         async with self.database.snapshot() as tx:
+            await require_guidelines(tx, caller)
             parent_id = await self._original(tx, caller, request.parent_id, "parent_id") if request.parent_id else ""
             if parent_id:
                 audience, root_id, waited = await self._reply(tx, caller, parent_id, now)
             else:
                 audience, root_id, waited = await self._audience(tx, caller, request.audience), "", None
+            if audience.community_id:
+                await check_not_muted(tx, caller, audience.community_id, now)
             quoted_id = await self._quotable(tx, caller, request.quoted_id) if request.quoted_id else ""
             praise = await self._praise(tx, caller, request)
-            mentioned_ids, tags = await references(tx, request.body)
+            named = await references(tx, request.body, caller, self.context.settings.mention_members_max)
         command = commands.PublishPost(
             post_id=new_id(), author_id=caller.person_id, body=request.body, language=request.language, audience=audience,
-            parent_id=parent_id, root_id=root_id, mentioned_ids=mentioned_ids, tags=tags, attachments=tuple(request.attachments),
+            parent_id=parent_id, root_id=root_id, mentioned_ids=named.mentioned_ids, tags=named.tags,
+            mentioned_community_ids=named.community_ids, mentioned_group_ids=named.group_ids, attachments=tuple(request.attachments),
             now=now, kind=kind, warning=request.warning.strip(), sensitive=request.sensitive, quoted_id=quoted_id,
             poll=request.poll if request.HasField("poll") else None, praise=praise, draft_id=draft_id,
         )
         done = await self.handle(caller, post, f"post-{command.post_id}", command, request.request_id)
         if not done.repeated:
-            count_post(reply=bool(root_id), mentions=len(mentioned_ids))
+            count_post(reply=bool(root_id), mentions=len(named.mentioned_ids))
             if waited is not None:
                 metrics.REPLY_SECONDS.observe(waited)
         return await self.post_for(caller, done.stream.removeprefix("post-"))
@@ -221,10 +232,15 @@ class PostCalls(Calls):
             frame = await queries.fetch_frame(tx, caller, request.post_id)
             if frame is None:
                 raise NotFound(NO_POST)
-            mentioned_ids, tags = await references(tx, request.body)
+            card = api.Post.FromString(frame["card"])
+            if card.announcement_id:
+                raise Rejected("an announcement is changed on a page of its own: there you say whether it corrects what people read")
+            known = {mention.community_id or mention.group_id for mention in card.mentions}
+            named = await references(tx, request.body, caller, self.context.settings.mention_members_max, known)
         command = commands.EditPost(
-            post_id=request.post_id, editor_id=caller.person_id, body=request.body, language=request.language, mentioned_ids=mentioned_ids,
-            tags=tags, attachments=tuple(request.attachments), etag=request.etag, now=self.now(), warning=request.warning.strip(),
+            post_id=request.post_id, editor_id=caller.person_id, body=request.body, language=request.language,
+            mentioned_ids=named.mentioned_ids, tags=named.tags, mentioned_community_ids=named.community_ids,
+            mentioned_group_ids=named.group_ids, attachments=tuple(request.attachments), etag=request.etag, now=self.now(), warning=request.warning.strip(),
             sensitive=request.sensitive,
         )
         done = await self.handle(caller, post, f"post-{request.post_id}", command, request.request_id)
@@ -237,10 +253,13 @@ class PostCalls(Calls):
         caller = person()
         async with self.database.snapshot() as tx:
             frame = await queries.fetch_frame(tx, caller, request.post_id)
+            held = await retention.is_held(tx, request.post_id)
         if frame is None:
             raise NotFound(NO_POST)
         moderates = caller.is_administrator or (frame["role"] or 0) >= events_pb2.MEMBER_ROLE_MODERATOR
-        command = commands.DeletePost(post_id=request.post_id, actor_id=caller.person_id, moderates=moderates, now=self.now())
+        command = commands.DeletePost(
+            post_id=request.post_id, actor_id=caller.person_id, moderates=moderates, now=self.now(), kept=held
+        )
         await self.handle(caller, post, f"post-{request.post_id}", command, request.request_id)
         return await self.post_for(caller, request.post_id)
 
@@ -251,7 +270,7 @@ class PostCalls(Calls):
             shown = await queries.fetch_post(tx, caller, request.post_id)
             if shown is None:
                 raise NotFound(NO_POST)
-            revisions = await queries.fetch_revisions(tx, request.post_id)
+            revisions = [] if shown.deleted else await queries.fetch_revisions(tx, request.post_id)
         if not revisions and not shown.deleted:
             only = api.Revision(number=1, body=shown.body, revise_time=shown.publish_time, attachments=shown.attachments)
             revisions = [only]
@@ -312,6 +331,7 @@ class PostCalls(Calls):
     async def ConfirmRead(self, request: api.ConfirmReadRequest, context: Any) -> api.Post:
         """Say that the caller has read the post."""
         caller = person()
+        await confirm_where_announced(self, caller, request.post_id)
         command = commands.ConfirmRead(post_id=request.post_id, person_id=caller.person_id, now=self.now())
         return await self._respond(caller, command, request.request_id, "confirm")
 
@@ -355,6 +375,8 @@ class PostCalls(Calls):
         caller = auth.caller()
         if request.before_id and request.page_token:
             raise InvalidArgument("a page begins at a page_token or before_id: leave one out", "before_id")
+        if request.kind == api.TIMELINE_KIND_RANKED:
+            return await ranked_page(self.database, caller, request, self.now())
         wanted = timelines.Wanted(
             page_size(request.page_size), from_oldest=request.from_oldest, pictures=request.only_attachments,
             reposts=not request.exclude_reposts,
@@ -463,15 +485,40 @@ def check_attachments(attachments: Sequence[Attachment]) -> None:
             raise InvalidArgument("sizes are not negative", "attachments")
 
 
-async def references(tx: Transaction, body: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The people a text mentions, as far as they are here, and its tags; the post decider refuses what is too long or too many."""
+class References(NamedTuple):
+    """What a text refers to: people, tags, and the communities and groups of which the members are told."""
+
+    mentioned_ids: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    community_ids: tuple[str, ...] = ()
+    group_ids: tuple[str, ...] = ()
+
+
+async def references(tx: Transaction, body: str, caller: Caller | None = None, most: int = 0, known: Collection[str] = ()) -> References:
+    """The people a text mentions, as far as they are here, and its tags; the post decider refuses what is too long or too many.
+
+    With the caller who writes it, the communities and groups too. Those of more than `most` members, unless they are `known`, may be
+    called by those only who look after them or speak for the company.
+    """
     if len(body) > post.BODY_CHARACTERS or not ("@" in body or "#" in body or "＃" in body or "＠" in body):
-        return (), ()
+        return References()
     found = extract(body)
     if len(found.mentions) > post.MENTIONS:
         raise InvalidArgument(f"a post mentions at most {post.MENTIONS} people, this one {len(found.mentions)}", "body")
     mentioned = await people_queries.by_handle(tx, found.mentions) if found.mentions else []
-    return tuple(mentioned), found.hashtags
+    called = await mention_queries.called(tx, caller, found.names[:post.MENTIONS]) if found.names and caller is not None else []
+    if len(called) > CALLED_MAX:
+        raise InvalidArgument(f"a post mentions at most {CALLED_MAX} communities and groups, this one {len(called)}", "body")
+    for each in called:
+        if caller is not None and each.size > most and each.id not in known and not (each.keeps or caller.is_administrator or caller.roles & _SPEAKING):
+            raise InvalidArgument(
+                f"@{each.handle} would notify {each.size:,} people; mentions of more than {most:,} are for moderators and owners, "
+                "communications, leaders and administrators: leave out the @, or ask one of them", "body",
+            )
+    return References(
+        tuple(mentioned), found.hashtags, tuple(each.id for each in called if each.kind == "community"),
+        tuple(each.id for each in called if each.kind == "group"),
+    )
 
 
 def tag_of(text: str, field: str) -> str:

@@ -167,6 +167,13 @@ async def delay_pushes(tx: Transaction, rows: Iterable[Row], due: int, *, tried:
         )
 
 
+async def release_pushes(tx: Transaction, person_id: str, now: int) -> None:
+    """Let a person's pushes that wait for a good hour be looked at now, since they chose their hours anew."""
+    await tx.batch(
+        "UPDATE push_queue SET due_time = :now WHERE person_id = :person_id AND tries = 0 AND due_time > :now", person_id=person_id, now=now
+    )
+
+
 async def count_pushes(tx: Reader) -> int:
     """How many pushes wait."""
     row = await tx.fetch_one("SELECT COUNT(*) AS waiting FROM push_queue")

@@ -31,6 +31,7 @@ _FROM = f"""
              SELECT 1 FROM muted_threads u WHERE u.person_id = :reader_id AND u.thread_id = p.thread_id))
       AND (n.community_id = '' OR {LISTED})
       AND (n.kind <> {int(api.NOTIFICATION_KIND_JOIN_REQUEST)} OR m.role >= {_MODERATOR})
+      AND NOT EXISTS (SELECT 1 FROM silenced_kinds k WHERE k.person_id = :reader_id AND k.kind = n.kind)
 """
 
 
