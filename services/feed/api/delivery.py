@@ -18,14 +18,16 @@ from watercooler.feed.v1 import delivery_events_pb2 as events
 from watercooler.feed.v1 import delivery_service_pb2 as api
 from watercooler.feed.v1.delivery_service_pb2_grpc import DeliveryServiceServicer
 
+from ..access import scope_of
 from ..calm import KINDS, day_number, merged, next_slot, quiet_until
 from ..commands import delivery as commands
 from ..deciders import delivery
 from ..digests import Digests
 from ..pushes import Pushing, PushKeys
+from ..queries import communities as community_queries
 from ..queries import delivery as queries
 from ..queries.delivery import Reached
-from .base import NO_PERSON, Calls, person
+from .base import NO_COMMUNITY, NO_PERSON, Calls, person
 
 _FIELDS = ("kinds", "quiet_hours", "pushes_per_day", "rhythm", "digest_hour", "digest_day", "language")
 LANGUAGE_CHARACTERS = 35
@@ -198,6 +200,17 @@ class DeliveryApi(Calls, DeliveryServiceServicer):
         command = commands.StopDigest(person_id=person_id, now=self.now())
         await handle(self.events, delivery, f"delivery-{person_id}", command, Metadata(person_id))
         return api.StopDigestResponse()
+
+    async def CountReach(self, request: api.CountReachRequest, context: Any) -> api.PostReach:
+        """How many people a post would be for."""
+        caller = auth.caller()
+        scope, scope_id = scope_of(request.audience)
+        if scope == "people":
+            return api.PostReach(people=len(set(request.audience.people.person_ids) - {caller.person_id}))
+        async with self.database.snapshot() as tx:
+            if scope == "community" and await community_queries.fetch_community(tx, caller, scope_id) is None:
+                raise NotFound(NO_COMMUNITY, "audience")
+            return api.PostReach(people=await queries.count_reach(tx, scope, scope_id, caller.person_id))
 
     async def _once_a_minute(self, person_id: str, kind: str) -> None:
         now = micros(self.now())

@@ -296,6 +296,31 @@ async def unconfirmed(tx: Transaction, person_id: str, limit: int) -> list[str]:
     return [row["announcement_id"] for row in rows]
 
 
+# --- what a post costs --------------------------------------------------------------------------------------------------
+
+
+async def count_reach(tx: Reader, scope: str, scope_id: str, person_id: str) -> int:
+    """How many people an audience is for, without the writer; a community's are its members, whoever else may look in."""
+    here = "p.departed = 0 AND p.erased = 0 AND p.person_id <> :me"
+    counted = "SELECT COUNT(*) AS people FROM people p JOIN"
+    employed = "(p.employee = 1 OR p.guest = 0)"
+    match scope:
+        case "everyone":
+            sql = f"SELECT COUNT(*) AS people FROM people p WHERE {employed} AND {here}"
+        case "followers":
+            sql = f"{counted} follows f ON p.person_id = f.follower_id WHERE f.person_id = :me AND {here}"
+        case "community":
+            sql = f"{counted} members m ON p.person_id = m.person_id WHERE m.community_id = :of AND {here}"
+        case "group":
+            sql = f"{counted} group_members g ON p.person_id = g.person_id WHERE g.group_id = :of AND {here}"
+        case "chart":
+            sql = f"{counted} chart_lines l ON p.person_id = l.person_id WHERE l.manager_id = :of AND {here}"
+        case _:
+            return 0
+    row = await tx.fetch_one(sql, me=person_id, of=scope_id)
+    return int(row["people"]) if row else 0
+
+
 # --- the deployment's secrets, and tests ---------------------------------------------------------------------------------
 
 

@@ -23,53 +23,58 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from watercooler.common.v1 import audience_pb2 as watercooler_dot_common_dot_v1_dot_audience__pb2
 from watercooler.feed.v1 import delivery_events_pb2 as watercooler_dot_feed_dot_v1_dot_delivery__events__pb2
 from watercooler.feed.v1 import feed_service_pb2 as watercooler_dot_feed_dot_v1_dot_feed__service__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*watercooler/feed/v1/delivery_service.proto\x12\x13watercooler.feed.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a)watercooler/feed/v1/delivery_events.proto\x1a&watercooler/feed/v1/feed_service.proto\"\x14\n\x12GetDeliveryRequest\"\xf1\x02\n\x08\x44\x65livery\x12=\n\x0bpreferences\x18\x01 \x01(\x0b\x32(.watercooler.feed.v1.DeliveryPreferences\x12<\n\rsubscriptions\x18\x02 \x03(\x0b\x32%.watercooler.feed.v1.PushSubscription\x12\x11\n\ttime_zone\x18\x03 \x01(\t\x12\x14\n\x0cpushes_today\x18\x04 \x01(\x05\x12/\n\x0bquiet_until\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\x10next_digest_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\x10last_digest_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0cmail_address\x18\x08 \x01(\t\x12\x0c\n\x04\x65tag\x18\t \x01(\t\"\x8d\x01\n\x15\x43hangeDeliveryRequest\x12=\n\x0bpreferences\x18\x01 \x01(\x0b\x32(.watercooler.feed.v1.DeliveryPreferences\x12\x13\n\x0bupdate_mask\x18\x02 \x03(\t\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"\x13\n\x11GetPushKeyRequest\"\x1d\n\x07PushKey\x12\x12\n\npublic_key\x18\x01 \x01(\x0c\"\x8c\x02\n\x14SubscribePushRequest\x12\x0e\n\x06holder\x18\x01 \x01(\t\x12\x10\n\x08\x65ndpoint\x18\x02 \x01(\t\x12\x12\n\npublic_key\x18\x03 \x01(\x0c\x12\x0e\n\x06secret\x18\x04 \x01(\x0c\x12/\n\x06\x66ormat\x18\x05 \x01(\x0e\x32\x1f.watercooler.feed.v1.PushFormat\x12\x34\n\x05kinds\x18\x06 \x03(\x0e\x32%.watercooler.feed.v1.NotificationKind\x12\x0e\n\x06policy\x18\x07 \x01(\t\x12\r\n\x05label\x18\x08 \x01(\t\x12\x14\n\x0c\x63lient_token\x18\t \x01(\t\x12\x12\n\nrequest_id\x18\n \x01(\t\"\x87\x02\n\x10PushSubscription\x12\x17\n\x0fsubscription_id\x18\x01 \x01(\t\x12\x0e\n\x06holder\x18\x02 \x01(\t\x12\x10\n\x08\x65ndpoint\x18\x03 \x01(\t\x12/\n\x06\x66ormat\x18\x04 \x01(\x0e\x32\x1f.watercooler.feed.v1.PushFormat\x12\x34\n\x05kinds\x18\x05 \x03(\x0e\x32%.watercooler.feed.v1.NotificationKind\x12\x0e\n\x06policy\x18\x06 \x01(\t\x12\r\n\x05label\x18\x07 \x01(\t\x12\x32\n\x0esubscribe_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\" \n\x0eGetPushRequest\x12\x0e\n\x06holder\x18\x01 \x01(\t\"}\n\x11\x43hangePushRequest\x12\x0e\n\x06holder\x18\x01 \x01(\t\x12\x34\n\x05kinds\x18\x02 \x03(\x0e\x32%.watercooler.feed.v1.NotificationKind\x12\x0e\n\x06policy\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"i\n\x16UnsubscribePushRequest\x12\x0e\n\x06holder\x18\x01 \x01(\t\x12\x17\n\x0fsubscription_id\x18\x02 \x01(\t\x12\x12\n\nsigned_out\x18\x03 \x01(\x08\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"\x19\n\x17UnsubscribePushResponse\"\x11\n\x0fTestPushRequest\"<\n\x10TestPushResponse\x12\x12\n\nsent_count\x18\x01 \x01(\x05\x12\x14\n\x0c\x66\x61iled_count\x18\x02 \x01(\x05\"(\n\x14PreviewDigestRequest\x12\x10\n\x08language\x18\x01 \x01(\t\"e\n\x06\x44igest\x12\x0f\n\x07subject\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x0c\n\x04html\x18\x03 \x01(\t\x12\x1a\n\x12notification_count\x18\x04 \x01(\x05\x12\x12\n\npost_count\x18\x05 \x01(\x05\"%\n\x11TestDigestRequest\x12\x10\n\x08language\x18\x01 \x01(\t\"\"\n\x11StopDigestRequest\x12\r\n\x05token\x18\x01 \x01(\t\"\x14\n\x12StopDigestResponse2\x82\x08\n\x0f\x44\x65liveryService\x12U\n\x0bGetDelivery\x12\'.watercooler.feed.v1.GetDeliveryRequest\x1a\x1d.watercooler.feed.v1.Delivery\x12[\n\x0e\x43hangeDelivery\x12*.watercooler.feed.v1.ChangeDeliveryRequest\x1a\x1d.watercooler.feed.v1.Delivery\x12R\n\nGetPushKey\x12&.watercooler.feed.v1.GetPushKeyRequest\x1a\x1c.watercooler.feed.v1.PushKey\x12\x61\n\rSubscribePush\x12).watercooler.feed.v1.SubscribePushRequest\x1a%.watercooler.feed.v1.PushSubscription\x12U\n\x07GetPush\x12#.watercooler.feed.v1.GetPushRequest\x1a%.watercooler.feed.v1.PushSubscription\x12[\n\nChangePush\x12&.watercooler.feed.v1.ChangePushRequest\x1a%.watercooler.feed.v1.PushSubscription\x12l\n\x0fUnsubscribePush\x12+.watercooler.feed.v1.UnsubscribePushRequest\x1a,.watercooler.feed.v1.UnsubscribePushResponse\x12W\n\x08TestPush\x12$.watercooler.feed.v1.TestPushRequest\x1a%.watercooler.feed.v1.TestPushResponse\x12W\n\rPreviewDigest\x12).watercooler.feed.v1.PreviewDigestRequest\x1a\x1b.watercooler.feed.v1.Digest\x12Q\n\nTestDigest\x12&.watercooler.feed.v1.TestDigestRequest\x1a\x1b.watercooler.feed.v1.Digest\x12]\n\nStopDigest\x12&.watercooler.feed.v1.StopDigestRequest\x1a\'.watercooler.feed.v1.StopDigestResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*watercooler/feed/v1/delivery_service.proto\x12\x13watercooler.feed.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a$watercooler/common/v1/audience.proto\x1a)watercooler/feed/v1/delivery_events.proto\x1a&watercooler/feed/v1/feed_service.proto\"\x14\n\x12GetDeliveryRequest\"\xf1\x02\n\x08\x44\x65livery\x12=\n\x0bpreferences\x18\x01 \x01(\x0b\x32(.watercooler.feed.v1.DeliveryPreferences\x12<\n\rsubscriptions\x18\x02 \x03(\x0b\x32%.watercooler.feed.v1.PushSubscription\x12\x11\n\ttime_zone\x18\x03 \x01(\t\x12\x14\n\x0cpushes_today\x18\x04 \x01(\x05\x12/\n\x0bquiet_until\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\x10next_digest_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\x10last_digest_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0cmail_address\x18\x08 \x01(\t\x12\x0c\n\x04\x65tag\x18\t \x01(\t\"\x8d\x01\n\x15\x43hangeDeliveryRequest\x12=\n\x0bpreferences\x18\x01 \x01(\x0b\x32(.watercooler.feed.v1.DeliveryPreferences\x12\x13\n\x0bupdate_mask\x18\x02 \x03(\t\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"\x13\n\x11GetPushKeyRequest\"\x1d\n\x07PushKey\x12\x12\n\npublic_key\x18\x01 \x01(\x0c\"\x8c\x02\n\x14SubscribePushRequest\x12\x0e\n\x06holder\x18\x01 \x01(\t\x12\x10\n\x08\x65ndpoint\x18\x02 \x01(\t\x12\x12\n\npublic_key\x18\x03 \x01(\x0c\x12\x0e\n\x06secret\x18\x04 \x01(\x0c\x12/\n\x06\x66ormat\x18\x05 \x01(\x0e\x32\x1f.watercooler.feed.v1.PushFormat\x12\x34\n\x05kinds\x18\x06 \x03(\x0e\x32%.watercooler.feed.v1.NotificationKind\x12\x0e\n\x06policy\x18\x07 \x01(\t\x12\r\n\x05label\x18\x08 \x01(\t\x12\x14\n\x0c\x63lient_token\x18\t \x01(\t\x12\x12\n\nrequest_id\x18\n \x01(\t\"\x87\x02\n\x10PushSubscription\x12\x17\n\x0fsubscription_id\x18\x01 \x01(\t\x12\x0e\n\x06holder\x18\x02 \x01(\t\x12\x10\n\x08\x65ndpoint\x18\x03 \x01(\t\x12/\n\x06\x66ormat\x18\x04 \x01(\x0e\x32\x1f.watercooler.feed.v1.PushFormat\x12\x34\n\x05kinds\x18\x05 \x03(\x0e\x32%.watercooler.feed.v1.NotificationKind\x12\x0e\n\x06policy\x18\x06 \x01(\t\x12\r\n\x05label\x18\x07 \x01(\t\x12\x32\n\x0esubscribe_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\" \n\x0eGetPushRequest\x12\x0e\n\x06holder\x18\x01 \x01(\t\"}\n\x11\x43hangePushRequest\x12\x0e\n\x06holder\x18\x01 \x01(\t\x12\x34\n\x05kinds\x18\x02 \x03(\x0e\x32%.watercooler.feed.v1.NotificationKind\x12\x0e\n\x06policy\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"i\n\x16UnsubscribePushRequest\x12\x0e\n\x06holder\x18\x01 \x01(\t\x12\x17\n\x0fsubscription_id\x18\x02 \x01(\t\x12\x12\n\nsigned_out\x18\x03 \x01(\x08\x12\x12\n\nrequest_id\x18\x04 \x01(\t\"\x19\n\x17UnsubscribePushResponse\"\x11\n\x0fTestPushRequest\"<\n\x10TestPushResponse\x12\x12\n\nsent_count\x18\x01 \x01(\x05\x12\x14\n\x0c\x66\x61iled_count\x18\x02 \x01(\x05\"(\n\x14PreviewDigestRequest\x12\x10\n\x08language\x18\x01 \x01(\t\"e\n\x06\x44igest\x12\x0f\n\x07subject\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x0c\n\x04html\x18\x03 \x01(\t\x12\x1a\n\x12notification_count\x18\x04 \x01(\x05\x12\x12\n\npost_count\x18\x05 \x01(\x05\"%\n\x11TestDigestRequest\x12\x10\n\x08language\x18\x01 \x01(\t\"\"\n\x11StopDigestRequest\x12\r\n\x05token\x18\x01 \x01(\t\"\x14\n\x12StopDigestResponse\"F\n\x11\x43ountReachRequest\x12\x31\n\x08\x61udience\x18\x01 \x01(\x0b\x32\x1f.watercooler.common.v1.Audience\"\x1b\n\tPostReach\x12\x0e\n\x06people\x18\x01 \x01(\x05\x32\xd8\x08\n\x0f\x44\x65liveryService\x12U\n\x0bGetDelivery\x12\'.watercooler.feed.v1.GetDeliveryRequest\x1a\x1d.watercooler.feed.v1.Delivery\x12[\n\x0e\x43hangeDelivery\x12*.watercooler.feed.v1.ChangeDeliveryRequest\x1a\x1d.watercooler.feed.v1.Delivery\x12R\n\nGetPushKey\x12&.watercooler.feed.v1.GetPushKeyRequest\x1a\x1c.watercooler.feed.v1.PushKey\x12\x61\n\rSubscribePush\x12).watercooler.feed.v1.SubscribePushRequest\x1a%.watercooler.feed.v1.PushSubscription\x12U\n\x07GetPush\x12#.watercooler.feed.v1.GetPushRequest\x1a%.watercooler.feed.v1.PushSubscription\x12[\n\nChangePush\x12&.watercooler.feed.v1.ChangePushRequest\x1a%.watercooler.feed.v1.PushSubscription\x12l\n\x0fUnsubscribePush\x12+.watercooler.feed.v1.UnsubscribePushRequest\x1a,.watercooler.feed.v1.UnsubscribePushResponse\x12W\n\x08TestPush\x12$.watercooler.feed.v1.TestPushRequest\x1a%.watercooler.feed.v1.TestPushResponse\x12W\n\rPreviewDigest\x12).watercooler.feed.v1.PreviewDigestRequest\x1a\x1b.watercooler.feed.v1.Digest\x12Q\n\nTestDigest\x12&.watercooler.feed.v1.TestDigestRequest\x1a\x1b.watercooler.feed.v1.Digest\x12]\n\nStopDigest\x12&.watercooler.feed.v1.StopDigestRequest\x1a\'.watercooler.feed.v1.StopDigestResponse\x12T\n\nCountReach\x12&.watercooler.feed.v1.CountReachRequest\x1a\x1e.watercooler.feed.v1.PostReachb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'watercooler.feed.v1.delivery_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_GETDELIVERYREQUEST']._serialized_start=183
-  _globals['_GETDELIVERYREQUEST']._serialized_end=203
-  _globals['_DELIVERY']._serialized_start=206
-  _globals['_DELIVERY']._serialized_end=575
-  _globals['_CHANGEDELIVERYREQUEST']._serialized_start=578
-  _globals['_CHANGEDELIVERYREQUEST']._serialized_end=719
-  _globals['_GETPUSHKEYREQUEST']._serialized_start=721
-  _globals['_GETPUSHKEYREQUEST']._serialized_end=740
-  _globals['_PUSHKEY']._serialized_start=742
-  _globals['_PUSHKEY']._serialized_end=771
-  _globals['_SUBSCRIBEPUSHREQUEST']._serialized_start=774
-  _globals['_SUBSCRIBEPUSHREQUEST']._serialized_end=1042
-  _globals['_PUSHSUBSCRIPTION']._serialized_start=1045
-  _globals['_PUSHSUBSCRIPTION']._serialized_end=1308
-  _globals['_GETPUSHREQUEST']._serialized_start=1310
-  _globals['_GETPUSHREQUEST']._serialized_end=1342
-  _globals['_CHANGEPUSHREQUEST']._serialized_start=1344
-  _globals['_CHANGEPUSHREQUEST']._serialized_end=1469
-  _globals['_UNSUBSCRIBEPUSHREQUEST']._serialized_start=1471
-  _globals['_UNSUBSCRIBEPUSHREQUEST']._serialized_end=1576
-  _globals['_UNSUBSCRIBEPUSHRESPONSE']._serialized_start=1578
-  _globals['_UNSUBSCRIBEPUSHRESPONSE']._serialized_end=1603
-  _globals['_TESTPUSHREQUEST']._serialized_start=1605
-  _globals['_TESTPUSHREQUEST']._serialized_end=1622
-  _globals['_TESTPUSHRESPONSE']._serialized_start=1624
-  _globals['_TESTPUSHRESPONSE']._serialized_end=1684
-  _globals['_PREVIEWDIGESTREQUEST']._serialized_start=1686
-  _globals['_PREVIEWDIGESTREQUEST']._serialized_end=1726
-  _globals['_DIGEST']._serialized_start=1728
-  _globals['_DIGEST']._serialized_end=1829
-  _globals['_TESTDIGESTREQUEST']._serialized_start=1831
-  _globals['_TESTDIGESTREQUEST']._serialized_end=1868
-  _globals['_STOPDIGESTREQUEST']._serialized_start=1870
-  _globals['_STOPDIGESTREQUEST']._serialized_end=1904
-  _globals['_STOPDIGESTRESPONSE']._serialized_start=1906
-  _globals['_STOPDIGESTRESPONSE']._serialized_end=1926
-  _globals['_DELIVERYSERVICE']._serialized_start=1929
-  _globals['_DELIVERYSERVICE']._serialized_end=2955
+  _globals['_GETDELIVERYREQUEST']._serialized_start=221
+  _globals['_GETDELIVERYREQUEST']._serialized_end=241
+  _globals['_DELIVERY']._serialized_start=244
+  _globals['_DELIVERY']._serialized_end=613
+  _globals['_CHANGEDELIVERYREQUEST']._serialized_start=616
+  _globals['_CHANGEDELIVERYREQUEST']._serialized_end=757
+  _globals['_GETPUSHKEYREQUEST']._serialized_start=759
+  _globals['_GETPUSHKEYREQUEST']._serialized_end=778
+  _globals['_PUSHKEY']._serialized_start=780
+  _globals['_PUSHKEY']._serialized_end=809
+  _globals['_SUBSCRIBEPUSHREQUEST']._serialized_start=812
+  _globals['_SUBSCRIBEPUSHREQUEST']._serialized_end=1080
+  _globals['_PUSHSUBSCRIPTION']._serialized_start=1083
+  _globals['_PUSHSUBSCRIPTION']._serialized_end=1346
+  _globals['_GETPUSHREQUEST']._serialized_start=1348
+  _globals['_GETPUSHREQUEST']._serialized_end=1380
+  _globals['_CHANGEPUSHREQUEST']._serialized_start=1382
+  _globals['_CHANGEPUSHREQUEST']._serialized_end=1507
+  _globals['_UNSUBSCRIBEPUSHREQUEST']._serialized_start=1509
+  _globals['_UNSUBSCRIBEPUSHREQUEST']._serialized_end=1614
+  _globals['_UNSUBSCRIBEPUSHRESPONSE']._serialized_start=1616
+  _globals['_UNSUBSCRIBEPUSHRESPONSE']._serialized_end=1641
+  _globals['_TESTPUSHREQUEST']._serialized_start=1643
+  _globals['_TESTPUSHREQUEST']._serialized_end=1660
+  _globals['_TESTPUSHRESPONSE']._serialized_start=1662
+  _globals['_TESTPUSHRESPONSE']._serialized_end=1722
+  _globals['_PREVIEWDIGESTREQUEST']._serialized_start=1724
+  _globals['_PREVIEWDIGESTREQUEST']._serialized_end=1764
+  _globals['_DIGEST']._serialized_start=1766
+  _globals['_DIGEST']._serialized_end=1867
+  _globals['_TESTDIGESTREQUEST']._serialized_start=1869
+  _globals['_TESTDIGESTREQUEST']._serialized_end=1906
+  _globals['_STOPDIGESTREQUEST']._serialized_start=1908
+  _globals['_STOPDIGESTREQUEST']._serialized_end=1942
+  _globals['_STOPDIGESTRESPONSE']._serialized_start=1944
+  _globals['_STOPDIGESTRESPONSE']._serialized_end=1964
+  _globals['_COUNTREACHREQUEST']._serialized_start=1966
+  _globals['_COUNTREACHREQUEST']._serialized_end=2036
+  _globals['_POSTREACH']._serialized_start=2038
+  _globals['_POSTREACH']._serialized_end=2065
+  _globals['_DELIVERYSERVICE']._serialized_start=2068
+  _globals['_DELIVERYSERVICE']._serialized_end=3180
 # @@protoc_insertion_point(module_scope)

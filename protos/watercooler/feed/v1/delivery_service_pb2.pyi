@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from watercooler.common.v1 import audience_pb2 as _audience_pb2
 from watercooler.feed.v1 import delivery_events_pb2 as _delivery_events_pb2
 from watercooler.feed.v1 import feed_service_pb2 as _feed_service_pb2
 import builtins as _builtins
@@ -484,3 +485,43 @@ class StopDigestResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___StopDigestResponse: _TypeAlias = StopDigestResponse  # noqa: Y015
+
+@_typing.final
+class CountReachRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AUDIENCE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def audience(self) -> _audience_pb2.Audience: ...
+    def __init__(
+        self,
+        *,
+        audience: _audience_pb2.Audience | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["audience", b"audience"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audience", b"audience"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CountReachRequest: _TypeAlias = CountReachRequest  # noqa: Y015
+
+@_typing.final
+class PostReach(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PEOPLE_FIELD_NUMBER: _builtins.int
+    people: _builtins.int
+    """Those who would find it on their pages, without the caller."""
+    def __init__(
+        self,
+        *,
+        people: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["people", b"people"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PostReach: _TypeAlias = PostReach  # noqa: Y015

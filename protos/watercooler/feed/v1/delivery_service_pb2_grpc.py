@@ -90,6 +90,11 @@ class DeliveryServiceStub:
                 request_serializer=watercooler_dot_feed_dot_v1_dot_delivery__service__pb2.StopDigestRequest.SerializeToString,
                 response_deserializer=watercooler_dot_feed_dot_v1_dot_delivery__service__pb2.StopDigestResponse.FromString,
                 _registered_method=True)
+        self.CountReach = channel.unary_unary(
+                '/watercooler.feed.v1.DeliveryService/CountReach',
+                request_serializer=watercooler_dot_feed_dot_v1_dot_delivery__service__pb2.CountReachRequest.SerializeToString,
+                response_deserializer=watercooler_dot_feed_dot_v1_dot_delivery__service__pb2.PostReach.FromString,
+                _registered_method=True)
 
 
 class DeliveryServiceServicer:
@@ -168,6 +173,13 @@ class DeliveryServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CountReach(self, request, context):
+        """How many people a post would be for: what it costs them to read is shown where it is written.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_DeliveryServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -225,6 +237,11 @@ def add_DeliveryServiceServicer_to_server(servicer, server):
                     servicer.StopDigest,
                     request_deserializer=watercooler_dot_feed_dot_v1_dot_delivery__service__pb2.StopDigestRequest.FromString,
                     response_serializer=watercooler_dot_feed_dot_v1_dot_delivery__service__pb2.StopDigestResponse.SerializeToString,
+            ),
+            'CountReach': grpc.unary_unary_rpc_method_handler(
+                    servicer.CountReach,
+                    request_deserializer=watercooler_dot_feed_dot_v1_dot_delivery__service__pb2.CountReachRequest.FromString,
+                    response_serializer=watercooler_dot_feed_dot_v1_dot_delivery__service__pb2.PostReach.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -525,6 +542,33 @@ class DeliveryService:
             '/watercooler.feed.v1.DeliveryService/StopDigest',
             watercooler_dot_feed_dot_v1_dot_delivery__service__pb2.StopDigestRequest.SerializeToString,
             watercooler_dot_feed_dot_v1_dot_delivery__service__pb2.StopDigestResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CountReach(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/watercooler.feed.v1.DeliveryService/CountReach',
+            watercooler_dot_feed_dot_v1_dot_delivery__service__pb2.CountReachRequest.SerializeToString,
+            watercooler_dot_feed_dot_v1_dot_delivery__service__pb2.PostReach.FromString,
             options,
             channel_credentials,
             insecure,

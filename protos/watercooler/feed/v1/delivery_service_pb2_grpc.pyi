@@ -50,6 +50,8 @@ class DeliveryServiceStub:
     """Sends the caller the digest that the preview shows; it does not count as the one that is due."""
     StopDigest: _grpc.UnaryUnaryMultiCallable[_delivery_service_pb2.StopDigestRequest, _delivery_service_pb2.StopDigestResponse]
     """Ends the digests of whom the token of a mail names; whoever holds the token may."""
+    CountReach: _grpc.UnaryUnaryMultiCallable[_delivery_service_pb2.CountReachRequest, _delivery_service_pb2.PostReach]
+    """How many people a post would be for: what it costs them to read is shown where it is written."""
 
 @_typing.type_check_only
 class DeliveryServiceAsyncStub(DeliveryServiceStub):
@@ -73,6 +75,8 @@ class DeliveryServiceAsyncStub(DeliveryServiceStub):
     """Sends the caller the digest that the preview shows; it does not count as the one that is due."""
     StopDigest: _aio.UnaryUnaryMultiCallable[_delivery_service_pb2.StopDigestRequest, _delivery_service_pb2.StopDigestResponse]  # type: ignore[assignment]
     """Ends the digests of whom the token of a mail names; whoever holds the token may."""
+    CountReach: _aio.UnaryUnaryMultiCallable[_delivery_service_pb2.CountReachRequest, _delivery_service_pb2.PostReach]  # type: ignore[assignment]
+    """How many people a post would be for: what it costs them to read is shown where it is written."""
 
 class DeliveryServiceServicer(metaclass=_abc_1.ABCMeta):
     """How the caller's notifications reach them outside the pages: pushes to devices and one digest by mail."""
@@ -159,5 +163,13 @@ class DeliveryServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_delivery_service_pb2.StopDigestResponse, _abc.Awaitable[_delivery_service_pb2.StopDigestResponse]]:
         """Ends the digests of whom the token of a mail names; whoever holds the token may."""
+
+    @_abc_1.abstractmethod
+    def CountReach(
+        self,
+        request: _delivery_service_pb2.CountReachRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_delivery_service_pb2.PostReach, _abc.Awaitable[_delivery_service_pb2.PostReach]]:
+        """How many people a post would be for: what it costs them to read is shown where it is written."""
 
 def add_DeliveryServiceServicer_to_server(servicer: DeliveryServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
