@@ -132,6 +132,8 @@ class Edge:
                 if message["type"] == "http.response.start":
                     begun = True
                     status = message["status"]
+                    if asked.is_write:  # before whoever wrote can ask again
+                        self.gateway.fresh.wrote()
                     message["headers"] = self._complete(message["headers"], path, here, extra)
                 elif is_head:
                     message = {**message, "body": b""}

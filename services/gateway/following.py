@@ -18,10 +18,10 @@ class FromNow:
     linger_seconds = 0.0
     every_process = True
 
-    def __init__(self, name: str, handles: tuple[type[Message], ...], take: Callable[[Recorded], Awaitable[None]]) -> None:
-        """Call `take` for each event; one that fails is logged and passed, since pages find the truth when they next ask."""
+    def __init__(self, name: str, handles: tuple[type[Message], ...] | None, take: Callable[[Recorded], Awaitable[None]]) -> None:
+        """Call `take` for each event of these types, of all where None; one that fails is logged and passed, since pages find the truth when they next ask."""
         self.name = name
-        self.handles: tuple[type[Message], ...] | None = handles
+        self.handles = handles
         self._take = take
         self.position: int | None = None
 

@@ -21,6 +21,7 @@ from libs.runtime.service import Context
 from libs.telemetry import traces
 
 from .parties import ActingApp, Clients, Principal
+from .freshness import Freshness
 from .problems import Refusal
 from .site import Site
 
@@ -55,6 +56,7 @@ class Gateway:
     # Signs the addresses of images that programs are given.
     images: Images
     site: Site = field(default_factory=Site)
+    fresh: Freshness = field(default_factory=Freshness)
 
     @property
     def blobs(self) -> BlobStore:

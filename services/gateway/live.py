@@ -53,14 +53,14 @@ AGAIN: Final = b"retry: 2000\n\n"
 _QUEUE_ID = re.compile(r"[0-9a-f-]{36}\.([0-9]{1,18})\.([0-9a-f]{12})")
 _EVENT_ID = re.compile(r"([0-9]{1,18})(?:-([0-9]{1,18})-([0-9a-f]{12}))?")
 
-_AUDIENCES: Final = {"followers_of_id": "followers", "group_id": "group", "community_id": "community"}
+_AUDIENCES: Final = {"followers_of_id": "followers", "group_id": "group", "community_id": "community", "chart_of_id": "chart"}
 
 _log = logs.get_logger(__name__)
 
 HANDLES: Final[tuple[type[Message], ...]] = (
     events.PostPublished, events.PostReposted, events.PostEdited, events.PostDeleted, events.ReactionAdded, events.ReactionRemoved,
     events.PostReadConfirmed, events.PersonFollowed, events.JoinRequested, events.MemberJoined, events.NotificationsRead,
-    reading_events.FilterSaved, reading_events.FilterDeleted,
+    reading_events.FilterSaved, reading_events.FilterDeleted, events.PollVoted, events.PollClosed, events.LinkPreviewed,
 )
 
 
@@ -132,7 +132,7 @@ class Live:
         self._clients = clients
         self._tokens = tokens
         self._log = log
-        self.consumer = FromNow("gateway.live", HANDLES, self._taken)
+        self.consumer = FromNow("gateway.live", None, self._taken)
         self.process = new_id().replace("-", "")[-12:]
         self.draining = False
         self._queues: dict[str, Queue] = {}
@@ -271,7 +271,7 @@ class Live:
     # --- events --------------------------------------------------------------------------------------------------
 
     async def _taken(self, event: Recorded) -> None:
-        if self._of_person:
+        if self._of_person and isinstance(event.data, HANDLES):
             await self._tell_of(event, list(self._of_person))
 
     async def _tell_of(self, event: Recorded, people: Sequence[str]) -> None:
@@ -289,8 +289,12 @@ class Live:
             case events.ReactionAdded() | events.ReactionRemoved():
                 self._counted(data.post_id, position)
                 self._may_have_news(await self._author(data.post_id), position)
-            case events.PostReadConfirmed():
+            case events.PostReadConfirmed() | events.PollVoted():
                 self._counted(data.post_id, position)
+            case events.PollClosed() | events.LinkPreviewed():
+                await self._to_viewers("edited", data.post_id, position, people)
+                if isinstance(data, events.PollClosed):
+                    self._may_have_news([data.author_id], position)
             case events.PersonFollowed() | events.NotificationsRead():
                 self._may_have_news([data.person_id], position)
             case reading_events.FilterSaved() | reading_events.FilterDeleted():

@@ -43,7 +43,8 @@ def assemble(context: Context) -> Assembly:
 
     async def account_changed(event: Recorded) -> None:
         data = event.data
-        assert isinstance(data, _ACCOUNT_EVENTS)
+        if not isinstance(data, _ACCOUNT_EVENTS):
+            return
         gateway.accounts.forget(data.person_id)
         gateway.sessions.forget_person(data.person_id)
         if isinstance(data, events.PersonErased):
@@ -72,9 +73,12 @@ def assemble(context: Context) -> Assembly:
                     await files_gone.wait()
                     await asyncio.sleep(GONE_SECONDS)
 
+    # Both hear of everything, so that their positions tell whether anything has happened at all.
+    accounts = FromNow("gateway.accounts", None, account_changed)
+    gateway.fresh.watch(accounts, gateway.live.consumer)
     return Assembly(
         consumers=(
-            ("identity", FromNow("gateway.accounts", _ACCOUNT_EVENTS, account_changed)),
+            ("identity", accounts),
             ("feed", gateway.live.consumer),
         ),
         tasks=(tidy, gateway.live.tend, gateway.live.flush_forever, lambda: gauge_visits(context)),
