@@ -347,6 +347,14 @@ class Settings:
         metadata=_about(duration(_MINUTE, 7 * _DAY), "How long a question waits for an answer before it is brought to likely experts."),
     )
     post_characters_max: int = field(default=10_000, metadata=_about(whole(140, 10_000), "The longest post, in characters."))
+    mention_members_max: int = field(
+        default=500,
+        metadata=_about(
+            whole(1, 1_000_000),
+            "Members of a community or group whom anybody may notify by mentioning it; of larger ones, those who look after them may, "
+            "communications, leaders and administrators.",
+        ),
+    )
     request_bytes_max: int = field(default=_MIB, metadata=_about(amount(64 * _KIB, 64 * _MIB), "The largest request that carries no file."))
     image_bytes_max: int = field(default=10 * _MIB, metadata=_about(amount(64 * _KIB, 100 * _MIB), "The largest image one may upload."))
     image_pixels_max: int = field(

@@ -1,14 +1,13 @@
 """Communities and their members."""
 from __future__ import annotations
 
-import re
-import unicodedata
 from typing import Any
 
 from libs.eventstore.model import AlreadyExists, InvalidArgument, NotFound, PermissionDenied, Rejected
 from libs.rpc import auth
 from libs.rpc.auth import Caller
 from libs.telemetry import metrics
+from libs.text.handles import HANDLE_CHARACTERS, slug
 from libs.text.ids import new_id, pair_id
 from watercooler.feed.v1 import events_pb2
 from watercooler.feed.v1 import feed_service_pb2 as api
@@ -22,7 +21,6 @@ from .posts import tag_of
 
 _MEMBER, _MODERATOR, _OWNER = events_pb2.MEMBER_ROLE_MEMBER, events_pb2.MEMBER_ROLE_MODERATOR, events_pb2.MEMBER_ROLE_OWNER
 _FIELDS = ("name", "description", "rules", "kind", "tags")
-HANDLE_CHARACTERS = 50
 HANDLE_ATTEMPTS = 100
 _TAIL = 8
 QUERY_CHARACTERS = 100
@@ -291,12 +289,6 @@ class CommunityCalls(Calls):
 def membership_stream(community_id: str, person_id: str) -> str:
     """The stream of one person in one community."""
     return f"membership-{pair_id(community_id, person_id)}"
-
-
-def slug(name: str) -> str:
-    """The handle of a name: lower-case letters and digits of any script, joined by hyphens."""
-    words = re.findall(r"[^\W_]+", unicodedata.normalize("NFKC", name).casefold())
-    return "-".join(words)[:HANDLE_CHARACTERS].strip("-") or "community"
 
 
 def tags_of(tags: Any) -> tuple[str, ...]:

@@ -205,7 +205,7 @@ class ImportCalls(PostCalls, CommunityCalls):
                 root_id, audience, answered = await self._thread(tx, batch, parent_id, published)
             else:
                 root_id, audience, answered = "", self._record_audience(batch, record, author_id), published
-            mentioned_ids, tags = await references(tx, record.body)
+            mentioned_ids, tags, *_ = await references(tx, record.body)
         command = commands.PublishPost(
             post_id=id_at(_order(published, batch.ticks.get(record.external_id, 0), parent_id, answered)), author_id=author_id,
             body=record.body, language=record.language, audience=audience, parent_id=parent_id, root_id=root_id,
@@ -246,7 +246,7 @@ class ImportCalls(PostCalls, CommunityCalls):
     async def _import_edit(self, batch: _Batch, record: api.PostRecord, result: api.ImportResult) -> None:
         async with self.database.snapshot() as tx:
             card = await post_queries.fetch_audience(tx, result.id)
-            mentioned_ids, tags = await references(tx, record.body)
+            mentioned_ids, tags, *_ = await references(tx, record.body)
             row = await post_queries.fetch_scope(tx, result.id)
         result.outcome = _UNCHANGED
         if card is None or row is None or card.deleted or card.erased or card.body == record.body:

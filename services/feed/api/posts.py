@@ -240,8 +240,8 @@ class PostCalls(Calls):
         command = commands.EditPost(
             post_id=request.post_id, editor_id=caller.person_id, body=request.body, language=request.language,
             mentioned_ids=named.mentioned_ids, tags=named.tags, mentioned_community_ids=named.community_ids,
-            mentioned_group_ids=named.group_ids, attachments=tuple(request.attachments), etag=request.etag, now=self.now(), warning=request.warning.strip(),
-            sensitive=request.sensitive,
+            mentioned_group_ids=named.group_ids, attachments=tuple(request.attachments), etag=request.etag, now=self.now(),
+            warning=request.warning.strip(), sensitive=request.sensitive,
         )
         done = await self.handle(caller, post, f"post-{request.post_id}", command, request.request_id)
         if done.position:
@@ -510,7 +510,9 @@ async def references(tx: Transaction, body: str, caller: Caller | None = None, m
     if len(called) > CALLED_MAX:
         raise InvalidArgument(f"a post mentions at most {CALLED_MAX} communities and groups, this one {len(called)}", "body")
     for each in called:
-        if caller is not None and each.size > most and each.id not in known and not (each.keeps or caller.is_administrator or caller.roles & _SPEAKING):
+        assert caller is not None
+        speaks = each.keeps or caller.is_administrator or bool(caller.roles & _SPEAKING)
+        if each.size > most and not speaks and each.id not in known:
             raise InvalidArgument(
                 f"@{each.handle} would notify {each.size:,} people; mentions of more than {most:,} are for moderators and owners, "
                 "communications, leaders and administrators: leave out the @, or ask one of them", "body",

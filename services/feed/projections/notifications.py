@@ -29,8 +29,10 @@ from watercooler.feed.v1.events_pb2 import (
     ReactionAdded,
     ReactionRemoved,
 )
+from watercooler.feed.v1.mention_events_pb2 import MembersMentioned
 
 from . import decisions
+from .mentions import notify_members
 from .notices import notify_audience
 
 KEPT = 1_000
@@ -45,7 +47,7 @@ class Notifications:
     handles: tuple[type[Message], ...] = (
         PostPublished, PostEdited, PostDeleted, ReactionAdded, ReactionRemoved, PersonFollowed, PersonUnfollowed, JoinRequested,
         JoinRequestDeclined, JoinRequestWithdrawn, MemberJoined, MemberRoleChanged, MemberLeft, MemberRemoved, NotificationsRead,
-        PostReposted, PollVoted, PollClosed, AudienceNotified, *decisions.HANDLES, DraftUnscheduled,
+        PostReposted, PollVoted, PollClosed, AudienceNotified, *decisions.HANDLES, DraftUnscheduled, MembersMentioned,
     )
     tables: tuple[str, ...] = (
         "notifications", "notification_authors", "notification_moderators", "read_positions", "notification_voters", "notification_reposts",
@@ -101,6 +103,8 @@ class Notifications:
                         tx, unscheduled.author_id, api.NOTIFICATION_KIND_DRAFT, unscheduled.draft_id, "", event.position,
                         event.record_micros,
                     )
+            case MembersMentioned() as reached:
+                await notify_members(tx, reached, event.position, KEPT)
             case AudienceNotified() as told:
                 await notify_audience(tx, told, event.position, KEPT)
             case _ if isinstance(event.data, decisions.HANDLES):

@@ -11,6 +11,7 @@ from watercooler.feed.v1.feed_service_pb2 import Author, Post, Reaction, Revisio
 from ..access import JOINS, VISIBLE, reader_keys
 from . import polls
 from .emoji import name_emoji
+from .mentions import name_places
 
 _MODERATOR = int(events_pb2.MEMBER_ROLE_MODERATOR)
 COUNTED = 1_000
@@ -95,6 +96,7 @@ async def fetch_posts(
             mentioned.append(post)
     if mentioned:
         await _name_mentions(tx, mentioned)
+        await name_places(tx, caller, mentioned)
     await name_emoji(tx, posts.values())
     if linked:
         await _embed(tx, caller, posts, linked)
