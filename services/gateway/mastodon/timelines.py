@@ -3,6 +3,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from watercooler.feed.v1 import feed_service_pb2 as feed
 from watercooler.feed.v1 import reading_service_pb2 as reading
 
