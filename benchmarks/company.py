@@ -21,6 +21,7 @@ import tempfile
 import time
 from bisect import bisect_left
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from itertools import accumulate
 from pathlib import Path
@@ -71,7 +72,10 @@ async def fill(settings: Settings, people: int, communities: int, posts: int) ->
     by_activity = Zipf(people, chance)
     identities, feeds = IdentityServiceStub(network.channel), FeedServiceStub(network.channel)
     try:
-        with acting(network.service_token("benchmark")):
+        def as_service() -> AbstractContextManager[None]:  # a token lasts minutes, so each step has its own
+            return acting(network.service_token("benchmark"))
+
+        with as_service():
             await identities.SetUpOrganization(identity.SetUpOrganizationRequest(
                 name="Benchmark", person_name="Ada Admin", email="ada@example.com", password="a long enough phrase"), timeout=60)
             ids: list[str] = []
@@ -96,7 +100,8 @@ async def fill(settings: Settings, people: int, communities: int, posts: int) ->
                     owner_keys=[email(number % people)], member_keys=[email(each) for each in members],
                 )
                 room.create_time.FromDatetime(datetime.now(UTC) - timedelta(days=400))
-                _accepted(await feeds.ImportCommunities(feed.ImportCommunitiesRequest(source="benchmark", records=[room]), timeout=300))
+                with as_service():
+                    _accepted(await feeds.ImportCommunities(feed.ImportCommunitiesRequest(source="benchmark", records=[room]), timeout=300))
             start = datetime.now(UTC) - timedelta(days=365)
             began = time.perf_counter()
             for first in range(0, posts, 1_000):
@@ -112,7 +117,8 @@ async def fill(settings: Settings, people: int, communities: int, posts: int) ->
                         record.community_external_id = f"c{int(communities * chance.random() ** 2)}"
                     record.publish_time.FromDatetime(start + timedelta(seconds=number * 364 * 86_400 / posts))
                     records.append(record)
-                _accepted(await feeds.ImportPosts(feed.ImportPostsRequest(source="benchmark", records=records), timeout=600))
+                with as_service():
+                    _accepted(await feeds.ImportPosts(feed.ImportPostsRequest(source="benchmark", records=records), timeout=600))
                 if first % 100_000 == 0:
                     print(f"  {first:,} posts after {time.perf_counter() - began:.0f} s", flush=True)
         popular = Zipf(people, chance)
