@@ -11,6 +11,7 @@ from libs.eventstore.model import Metadata, Recorded, micros
 from libs.runtime.service import Context
 from libs.telemetry import logs, metrics
 from watercooler.feed.v1.events_pb2 import AuthorErased, PostDeleted, PostEdited, PostPublished
+from watercooler.feed.v1.moderation_events_pb2 import KeptPostDiscarded
 from watercooler.identity.v1.events_pb2 import PersonErased
 
 from .commands import EraseAuthor
@@ -52,7 +53,7 @@ class Clearing:
     """Notes the files of deleted posts for `Sweeping`, which may have to wait: until then their author may be erased."""
 
     name = "feed.clearing"
-    handles: tuple[type[Message], ...] = (PostDeleted,)
+    handles: tuple[type[Message], ...] = (PostDeleted, KeptPostDiscarded)
 
     def __init__(self, context: Context) -> None:
         """For the running service."""
@@ -70,7 +71,7 @@ class Sweeping:
     """
 
     name = "feed.sweeping"
-    handles: tuple[type[Message], ...] = (PostDeleted, AuthorErased)
+    handles: tuple[type[Message], ...] = (PostDeleted, KeptPostDiscarded, AuthorErased)
 
     def __init__(self, context: Context) -> None:
         """For the running service."""
@@ -78,7 +79,7 @@ class Sweeping:
 
     async def react(self, event: Recorded) -> None:
         """Delete everything that is noted. Raises BlobStoreFailed where the store cannot do it now."""
-        if isinstance(event.data, PostDeleted):
+        if isinstance(event.data, PostDeleted | KeptPostDiscarded):
             await _discard(self._context, event)
         database, after = self._context.database, ""
         while page := await files.discarded(database, after, SWEPT_AT_ONCE):
@@ -91,7 +92,9 @@ class Sweeping:
 
 async def _discard(context: Context, event: Recorded) -> None:
     deleted = event.data
-    assert isinstance(deleted, PostDeleted)
+    assert isinstance(deleted, PostDeleted | KeptPostDiscarded)
+    if isinstance(deleted, PostDeleted) and deleted.kept:
+        return  # it is put aside with its files
     written = [each.data for each in await context.events.read(f"post-{deleted.post_id}")]
     versions = [data for data in written if isinstance(data, PostPublished | PostEdited)]
     if blob_ids := {attachment.blob_id for version in versions for attachment in version.attachments}:

@@ -27,6 +27,7 @@ from watercooler.feed.v1.events_pb2 import (
     PostEdited,
     PostPublished,
 )
+from watercooler.feed.v1.moderation_events_pb2 import PostRestored
 from watercooler.identity.v1.events_pb2 import (
     PersonAdded,
     PersonErased,
@@ -41,7 +42,7 @@ from . import queries
 
 KINDS: tuple[type[Message], ...] = (
     PersonAdded, PersonProfileChanged, PersonPhotoChanged, PersonLeft, PersonRejoined, PersonErased,
-    PostPublished, PostEdited, PostDeleted, AuthorErased,
+    PostPublished, PostEdited, PostDeleted, PostRestored, AuthorErased,
     CommunityCreated, CommunityChanged, CommunityArchived, CommunityUnarchived,
 )
 TITLE_CHARACTERS = 200
@@ -212,6 +213,8 @@ async def _changes(event: Recorded, tx: Transaction) -> list[Document | Removal]
             return [Removal(id=person_id, version=position)]
         case PostPublished() as post:
             return await _published(post, event, tx)
+        case PostRestored() as restored:
+            return [] if event.erased else await _published(restored.content, event, tx)
         case PostEdited() as edited:
             content = await queries.document(tx, edited.post_id)
             if content is None or event.erased:
@@ -305,6 +308,8 @@ def _audience_keys(audience: Audience, author_id: str, begun_by: str) -> list[st
             return [queries.group_key(audience.group_id)]
         case "community_id":
             return [queries.community_key(audience.community_id)]
+        case "chart_of_id":  # who stands where in the chart is not known here: others come upon it in the list of announcements
+            return [queries.person_key(author_id)]
         case "people":
             return [queries.person_key(person_id) for person_id in sorted({*audience.people.person_ids, begun_by, author_id})]
         case _:

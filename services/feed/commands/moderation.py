@@ -102,13 +102,14 @@ CaseCommand = FileReport | MatchWatch | AssignCase | EscalateCase | DecideCase |
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CoverPost:
-    """Put a warning before a post, or take it away where it is empty."""
+    """Put a warning before a post that its author cannot take away; `lifted`: its author has the say again."""
 
     post_id: str
     moderator_id: str
     warning: str
     sensitive: bool
     now: datetime
+    lifted: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

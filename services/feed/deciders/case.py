@@ -123,12 +123,14 @@ def evolve(case: Case, event: Event) -> Case:
     match event:
         case ReportFiled():
             return replace(
-                case, status="appealed" if case.status == "appealed" else "open", version=version, subject=event.subject, subject_id=event.subject_id, author_id=event.author_id,
+                case, status="appealed" if case.status == "appealed" else "open",
+                version=version, subject=event.subject, subject_id=event.subject_id, author_id=event.author_id,
                 community_id=event.community_id, to_administrators=event.to_administrators, fresh=(*case.fresh, event),
             )
         case WatchMatched():
             return replace(
-                case, status="appealed" if case.status == "appealed" else "open", version=version, subject=pb.CASE_SUBJECT_POST, subject_id=event.post_id, author_id=event.author_id,
+                case, status="appealed" if case.status == "appealed" else "open",
+                version=version, subject=pb.CASE_SUBJECT_POST, subject_id=event.post_id, author_id=event.author_id,
                 community_id=event.community_id, to_administrators=event.to_administrators, fresh=(*case.fresh, event),
             )
         case CaseAssigned():

@@ -31,7 +31,7 @@ from watercooler.feed.v1.events_pb2 import (
 )
 from watercooler.feed.v1.mention_events_pb2 import MembersMentioned
 
-from . import decisions
+from . import decisions, verdicts
 from .mentions import notify_members
 from .notices import notify_audience
 
@@ -47,7 +47,7 @@ class Notifications:
     handles: tuple[type[Message], ...] = (
         PostPublished, PostEdited, PostDeleted, ReactionAdded, ReactionRemoved, PersonFollowed, PersonUnfollowed, JoinRequested,
         JoinRequestDeclined, JoinRequestWithdrawn, MemberJoined, MemberRoleChanged, MemberLeft, MemberRemoved, NotificationsRead,
-        PostReposted, PollVoted, PollClosed, AudienceNotified, *decisions.HANDLES, DraftUnscheduled, MembersMentioned,
+        PostReposted, PollVoted, PollClosed, AudienceNotified, *decisions.HANDLES, *verdicts.HANDLES, DraftUnscheduled, MembersMentioned,
     )
     tables: tuple[str, ...] = (
         "notifications", "notification_authors", "notification_moderators", "read_positions", "notification_voters", "notification_reposts",
@@ -109,6 +109,8 @@ class Notifications:
                 await notify_audience(tx, told, event.position, KEPT)
             case _ if isinstance(event.data, decisions.HANDLES):
                 await decisions.notify_decision(event, tx, KEPT)
+            case _ if isinstance(event.data, verdicts.HANDLES):
+                await verdicts.notify_verdict(event, tx, KEPT)
             case _:
                 await self._membership(event, tx)
 

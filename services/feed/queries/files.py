@@ -44,13 +44,20 @@ async def files_of(tx: Transaction, author_id: str) -> set[str]:
         """,
         author_id=author_id,
     )
-    return _files([*cards, *revisions])
+    aside = await tx.fetch(
+        "SELECT k.card FROM kept_posts k JOIN posts p ON p.post_id = k.post_id WHERE p.author_id = :author_id", author_id=author_id
+    )
+    return _files([*cards, *revisions, *aside])
 
 
 async def unused(database: Database, blob_ids: Iterable[str]) -> set[str]:
     """Those of the files that no post, earlier version, photo or emoji shows; reads all posts with pictures, in many small pieces."""
     left = set(blob_ids)
     for first, more in (
+        (
+            "SELECT post_id, 0 AS number, card FROM kept_posts ORDER BY post_id LIMIT :limit",
+            "SELECT post_id, 0 AS number, card FROM kept_posts WHERE post_id > :post_id ORDER BY post_id LIMIT :limit",
+        ),
         (
             "SELECT post_id, 0 AS number, card FROM posts WHERE pictures = 1 ORDER BY post_id LIMIT :limit",
             "SELECT post_id, 0 AS number, card FROM posts WHERE pictures = 1 AND post_id > :post_id ORDER BY post_id LIMIT :limit",

@@ -29,15 +29,6 @@ _FROM = f"""
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Where:
-    """Where a subject stands: who wrote it, in which community, and whether its author moderates there."""
-
-    author_id: str
-    community_id: str
-    author_moderates: bool
-
-
 def _keys(caller: Caller) -> dict[str, Any]:
     return {"reader_id": reader_keys(caller)["reader_id"], "administrator": int(caller.is_administrator)}
 
@@ -194,3 +185,28 @@ async def silenced_until(tx: Reader, community_id: str, person_id: str) -> int:
         community_id=community_id, person_id=person_id,
     )
     return int(row["end_time"]) if row else 0
+
+
+async def name_and_rules(tx: Transaction, community_id: str) -> tuple[str, str]:
+    """What a community is called, and its rules; both empty where there is none."""
+    row = await tx.fetch_one("SELECT name, rules FROM communities WHERE community_id = :community_id", community_id=community_id)
+    return (row["name"], row["rules"]) if row else ("", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a post stands."""
+
+    scope: str
+    scope_id: str
+
+
+async def place_of(tx: Transaction, post_id: str) -> Place | None:
+    """Where a post stands; None where there is none."""
+    row = await tx.fetch_one("SELECT scope, scope_id FROM posts WHERE post_id = :post_id", post_id=post_id)
+    return Place(row["scope"], row["scope_id"]) if row else None
+
+
+async def author_moderates(tx: Transaction, community_id: str, author_id: str) -> bool:
+    """Whether somebody moderates a community: their own case goes to the administrators."""
+    return await role_in(tx, community_id, author_id) >= _MODERATOR

@@ -434,11 +434,14 @@ class PostCovered(_message.Message):
     WARNING_FIELD_NUMBER: _builtins.int
     SENSITIVE_FIELD_NUMBER: _builtins.int
     COVER_TIME_FIELD_NUMBER: _builtins.int
+    LIFTED_FIELD_NUMBER: _builtins.int
     post_id: _builtins.str
     author_id: _builtins.str
     moderator_id: _builtins.str
     warning: _builtins.str
     sensitive: _builtins.bool
+    lifted: _builtins.bool
+    """Taken back: the author may change the warning again."""
     @_builtins.property
     def cover_time(self) -> _timestamp_pb2.Timestamp: ...
     def __init__(
@@ -450,10 +453,11 @@ class PostCovered(_message.Message):
         warning: _builtins.str = ...,
         sensitive: _builtins.bool = ...,
         cover_time: _timestamp_pb2.Timestamp | None = ...,
+        lifted: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["cover_time", b"cover_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["author_id", b"author_id", "cover_time", b"cover_time", "moderator_id", b"moderator_id", "post_id", b"post_id", "sensitive", b"sensitive", "warning", b"warning"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["author_id", b"author_id", "cover_time", b"cover_time", "lifted", b"lifted", "moderator_id", b"moderator_id", "post_id", b"post_id", "sensitive", b"sensitive", "warning", b"warning"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
