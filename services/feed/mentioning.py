@@ -36,7 +36,8 @@ class Mentioning:
         """Tell those who may see the post and have not been told of it; nobody of what was imported."""
         written = event.data
         assert isinstance(written, PostPublished | PostEdited)
-        if not (written.mentioned_community_ids or written.mentioned_group_ids) or getattr(written, "external_id", ""):
+        imported = isinstance(written, PostPublished) and written.external_id
+        if imported or not (written.mentioned_community_ids or written.mentioned_group_ids):
             return
         after = ""
         while ids := await queries.members_of(

@@ -10,7 +10,11 @@ from litestar.router import Router
 from libs.runtime.service import Context
 from libs.runtime.settings import signing_key
 from libs.text import markdown
+from watercooler.feed.v1.announcement_service_pb2_grpc import AnnouncementServiceStub
+from watercooler.feed.v1.delivery_service_pb2_grpc import DeliveryServiceStub
+from watercooler.feed.v1.drafting_service_pb2_grpc import DraftingServiceStub
 from watercooler.feed.v1.feed_service_pb2_grpc import FeedServiceStub
+from watercooler.feed.v1.reading_service_pb2_grpc import ReadingServiceStub
 from watercooler.identity.v1.app_service_pb2_grpc import AppServiceStub
 from watercooler.identity.v1.identity_service_pb2_grpc import IdentityServiceStub
 from watercooler.search.v1.search_service_pb2_grpc import SearchServiceStub
@@ -42,7 +46,11 @@ def create_gateway(context: Context) -> Gateway:
         identity=IdentityServiceStub(context.channel("identity")),
         apps=AppServiceStub(context.channel("identity")),
         feed=FeedServiceStub(context.channel("feed")),
+        reading=ReadingServiceStub(context.channel("feed")),
+        drafting=DraftingServiceStub(context.channel("feed")),
+        announcements=AnnouncementServiceStub(context.channel("feed")),
         search=SearchServiceStub(context.channel("search")),
+        delivery=DeliveryServiceStub(context.channel("feed")),
     )
     sessions = Sessions(context.database, context.settings)
     accounts = Accounts(clients, context.tokens)
@@ -53,6 +61,10 @@ def create_gateway(context: Context) -> Gateway:
     )
 
 
+# A letter's token says whose digests end; mail programs send it by themselves, without a session (RFC 8058).
+ONE_CLICK = "/digests/stop"
+
+
 async def check_form(request: AnyRequest) -> None:
     """Every form of a page carries the token of its session or visitor, in a field or, sent by a script, in a header.
 
@@ -60,7 +72,8 @@ async def check_form(request: AnyRequest) -> None:
         Refusal: 403, the token is missing or another's.
     """
     found = asked(request)
-    if not found.is_write or request.scope["path"].startswith(API) or is_for_programs(request.scope["path"]):
+    path = request.scope["path"]
+    if not found.is_write or path.startswith(API) or is_for_programs(path) or path == ONE_CLICK:
         return
     token = request.headers.get(csrf.HEADER, "")
     if not token:

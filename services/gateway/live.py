@@ -29,6 +29,7 @@ from libs.text.ids import new_id
 from watercooler.feed.v1 import events_pb2 as events
 from watercooler.feed.v1 import feed_service_pb2 as feed
 from watercooler.feed.v1 import reading_events_pb2 as reading_events
+from watercooler.feed.v1.mention_events_pb2 import MembersMentioned
 
 from .following import FromNow
 from .parties import Clients
@@ -61,6 +62,7 @@ HANDLES: Final[tuple[type[Message], ...]] = (
     events.PostPublished, events.PostReposted, events.PostEdited, events.PostDeleted, events.ReactionAdded, events.ReactionRemoved,
     events.PostReadConfirmed, events.PersonFollowed, events.JoinRequested, events.MemberJoined, events.NotificationsRead,
     reading_events.FilterSaved, reading_events.FilterDeleted, events.PollVoted, events.PollClosed, events.LinkPreviewed,
+    MembersMentioned,
 )
 
 
@@ -295,6 +297,8 @@ class Live:
                 await self._to_viewers("edited", data.post_id, position, people)
                 if isinstance(data, events.PollClosed):
                     self._may_have_news([data.author_id], position)
+            case MembersMentioned():
+                self._may_have_news([each for each in data.person_ids if each in people], position)
             case events.PersonFollowed() | events.NotificationsRead():
                 self._may_have_news([data.person_id], position)
             case reading_events.FilterSaved() | reading_events.FilterDeleted():

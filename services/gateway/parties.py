@@ -12,7 +12,11 @@ from libs.rpc.errors import RpcError
 from watercooler.identity.v1 import identity_service_pb2 as identity
 
 if TYPE_CHECKING:
+    from watercooler.feed.v1.announcement_service_pb2_grpc import AnnouncementServiceAsyncStub
+    from watercooler.feed.v1.delivery_service_pb2_grpc import DeliveryServiceAsyncStub
+    from watercooler.feed.v1.drafting_service_pb2_grpc import DraftingServiceAsyncStub
     from watercooler.feed.v1.feed_service_pb2_grpc import FeedServiceAsyncStub
+    from watercooler.feed.v1.reading_service_pb2_grpc import ReadingServiceAsyncStub
     from watercooler.identity.v1.app_service_pb2_grpc import AppServiceAsyncStub
     from watercooler.identity.v1.identity_service_pb2_grpc import IdentityServiceAsyncStub
     from watercooler.search.v1.search_service_pb2_grpc import SearchServiceAsyncStub
@@ -45,7 +49,11 @@ class Clients:
     identity: IdentityServiceAsyncStub
     apps: AppServiceAsyncStub
     feed: FeedServiceAsyncStub
+    reading: ReadingServiceAsyncStub
+    drafting: DraftingServiceAsyncStub
+    announcements: AnnouncementServiceAsyncStub
     search: SearchServiceAsyncStub
+    delivery: DeliveryServiceAsyncStub
 
 
 @dataclass(frozen=True, slots=True, eq=False)

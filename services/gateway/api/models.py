@@ -316,7 +316,7 @@ def author(message: feed.Author) -> Author:
 class Audience(Output, frozen=True, kw_only=True):
     """Who may see a post: `id` is the person followed, the group or the community; `person_ids` the people named."""
 
-    kind: Literal["everyone", "followers", "group", "community", "people", "nobody"]
+    kind: Literal["everyone", "followers", "group", "community", "people", "chart", "nobody"]
     id: str | None = None
     name: str | None = None
     person_ids: list[str] = []
@@ -335,7 +335,9 @@ def audience(message: audience_pb2.Audience, community_name: str) -> Audience:
     if kind == "followers_of_id":
         return Audience(kind="followers", id=message.followers_of_id)
     if kind == "group_id":
-        return Audience(kind="group", id=message.group_id)
+        return Audience(kind="group", id=message.group_id, name=community_name or None)
+    if kind == "chart_of_id":
+        return Audience(kind="chart", id=message.chart_of_id, name=community_name or None)
     if kind == "people":
         return Audience(kind="people", person_ids=list(message.people.person_ids))
     return Audience(kind="nobody")
@@ -370,9 +372,11 @@ class ReactionCount(Output, frozen=True, kw_only=True):
 
 
 class Mention(Output, frozen=True, kw_only=True):
-    """A person named in a post."""
+    """A person, a community or a group named in a post: one of the ids is set."""
 
-    person_id: str
+    person_id: str | None
+    community_id: str | None
+    group_id: str | None
     handle: str
     display_name: str
 
@@ -486,7 +490,13 @@ def post(message: feed.Post) -> Post:
         audience=audience(message.audience, message.community_name),
         parent_id=parent_id or None,
         root_id=root_id or None,
-        mentions=[Mention(person_id=m.person_id, handle=m.handle, display_name=m.display_name) for m in message.mentions],
+        mentions=[
+            Mention(
+                person_id=m.person_id or None, community_id=m.community_id or None, group_id=m.group_id or None, handle=m.handle,
+                display_name=m.display_name,
+            )
+            for m in message.mentions
+        ],
         tags=list(message.tags),
         attachments=[attachment(a) for a in message.attachments],
         publish_time=time_of(message.publish_time),

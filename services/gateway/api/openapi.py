@@ -20,7 +20,10 @@ _TAGS = {
     "sign-in": "Sessions, invitations, passwords and personal access tokens.",
     "posts": "Posts, replies, reactions.",
     "feeds": "Timelines.",
+    "drafts": "Drafts and scheduled posts.",
+    "reading": "Mutes, blocks, notes, lists, filters and markers, which nobody else learns of; and custom emoji.",
     "topics": "Tags.",
+    "broadcasts": "Announcements: who is told, who has read it, and the proof.",
     "communities": "Communities and their members.",
     "inbox": "Notifications.",
     "search": "Search.",
@@ -139,6 +142,8 @@ def _success(declared: Operation) -> dict[str, Any]:
     answer: dict[str, Any] = {"description": declared.summary + "."}
     if declared.answer is not None:
         answer["content"] = {"application/json": {"schema": _ref(declared.answer)}}
+    if declared.downloads:
+        answer["content"] = {declared.downloads: {"schema": {"type": "string", "contentMediaType": declared.downloads}}}
     if declared.streams:
         answer["content"]["text/event-stream"] = {"schema": {"type": "string"}}
     if declared.is_edit:

@@ -349,7 +349,8 @@ class EncodedPosts:
 encoded_posts = EncodedPosts()
 
 
-async def _timeline(call: Call, kind: feed.TimelineKind.ValueType, query: FeedQuery, subject: str = "") -> EncodedPostList:
+async def feed_of(call: Call, kind: feed.TimelineKind.ValueType, query: FeedQuery, subject: str = "") -> EncodedPostList:
+    """A page of a timeline, each post encoded once."""
     request = feed.ListTimelineRequest(
         kind=kind, subject=subject, page_size=query.page_size, page_token=query.page_token, only_attachments=query.only_attachments,
         include_replies=isinstance(query, PersonFeedQuery) and query.include_replies,
@@ -363,55 +364,55 @@ async def _timeline(call: Call, kind: feed.TimelineKind.ValueType, query: FeedQu
 @operation("GET", "/feeds/home", "Read the home timeline", tag="feeds", query=FeedQuery, answer=models.PostList)
 async def home_feed(call: Call, query: FeedQuery) -> EncodedPostList:
     """What the people, communities and tags that one follows have brought, newest first."""
-    return await _timeline(call, feed.TIMELINE_KIND_HOME, query)
+    return await feed_of(call, feed.TIMELINE_KIND_HOME, query)
 
 
 @operation("GET", "/feeds/company", "Read the company's timeline", tag="feeds", query=FeedQuery, answer=models.PostList)
 async def company_feed(call: Call, query: FeedQuery) -> EncodedPostList:
     """Everything that is for everyone or in an open community."""
-    return await _timeline(call, feed.TIMELINE_KIND_COMPANY, query)
+    return await feed_of(call, feed.TIMELINE_KIND_COMPANY, query)
 
 
 @operation("GET", "/feeds/saved", "Read what one saved", tag="feeds", query=FeedQuery, answer=models.PostList)
 async def saved_feed(call: Call, query: FeedQuery) -> EncodedPostList:
     """Saved last first."""
-    return await _timeline(call, feed.TIMELINE_KIND_SAVED, query)
+    return await feed_of(call, feed.TIMELINE_KIND_SAVED, query)
 
 
 @operation("GET", "/feeds/reacted", "Read what one reacted to", tag="feeds", query=FeedQuery, answer=models.PostList)
 async def reacted_feed(call: Call, query: FeedQuery) -> EncodedPostList:
     """Reacted to last first."""
-    return await _timeline(call, feed.TIMELINE_KIND_REACTED, query)
+    return await feed_of(call, feed.TIMELINE_KIND_REACTED, query)
 
 
 @operation("GET", "/feeds/direct", "Read what is for oneself and other named people", tag="feeds", query=FeedQuery, answer=models.PostList)
 async def direct_feed(call: Call, query: FeedQuery) -> EncodedPostList:
     """The first posts of the threads."""
-    return await _timeline(call, feed.TIMELINE_KIND_DIRECT, query)
+    return await feed_of(call, feed.TIMELINE_KIND_DIRECT, query)
 
 
 @operation("GET", "/feeds/pinned/{place_id}", "Read what is pinned", tag="feeds", query=FeedQuery, answer=models.PostList)
 async def pinned_feed(call: Call, query: FeedQuery) -> EncodedPostList:
     """At the head of a person's or community's page, pinned last first."""
-    return await _timeline(call, feed.TIMELINE_KIND_PINNED, query, call.id("place_id"))
+    return await feed_of(call, feed.TIMELINE_KIND_PINNED, query, call.id("place_id"))
 
 
 @operation("GET", "/feeds/communities/{community_id}", "Read a community's posts", tag="feeds", query=FeedQuery, answer=models.PostList)
 async def community_feed(call: Call, query: FeedQuery) -> EncodedPostList:
     """Of a community one may read."""
-    return await _timeline(call, feed.TIMELINE_KIND_COMMUNITY, query, call.id("community_id"))
+    return await feed_of(call, feed.TIMELINE_KIND_COMMUNITY, query, call.id("community_id"))
 
 
 @operation("GET", "/feeds/people/{person_id}", "Read a person's posts", tag="feeds", query=PersonFeedQuery, answer=models.PostList)
 async def person_feed(call: Call, query: PersonFeedQuery) -> EncodedPostList:
     """Those one may see."""
-    return await _timeline(call, feed.TIMELINE_KIND_PERSON, query, call.id("person_id"))
+    return await feed_of(call, feed.TIMELINE_KIND_PERSON, query, call.id("person_id"))
 
 
 @operation("GET", "/feeds/tags/{tag}", "Read the posts with a tag", tag="feeds", query=FeedQuery, answer=models.PostList)
 async def tag_feed(call: Call, query: FeedQuery) -> EncodedPostList:
     """Those one may see."""
-    return await _timeline(call, feed.TIMELINE_KIND_TAG, query, call.text("tag", 100))
+    return await feed_of(call, feed.TIMELINE_KIND_TAG, query, call.text("tag", 100))
 
 
 # --- tags ------------------------------------------------------------------------------------------------------------
