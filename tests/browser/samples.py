@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 
+import msgspec
+
 from services.gateway import views as v
 from services.gateway.navigation import navigation
+from services.gateway.views_posts import QuotesPage, RepostsPage
 
 NOW = datetime(2026, 11, 23, 14, 20, tzinfo=UTC)
 
@@ -130,6 +133,46 @@ PRIVATE = _post(
     v.AudienceView(kind="people", people=[AMINA, LENA], size=4),
     _ago(days=4),
     reply_count=1,
+)
+PREVIEW = v.PreviewView(
+    url="https://www.example.com/adhesives/cold-film", title="Peel strength on cold film: twelve primers compared",
+    site="Adhesives today", description="Twelve primers, four temperatures, and why most data sheets stop at fifteen degrees.",
+    image_url="/media/sample-wide.png", image_width=1200, image_height=675,
+)
+POLL = v.PollView(
+    options=[
+        v.PollOption(label="Thursday 7:10 at the bridge", count=31, share=0.62, is_mine=True),
+        v.PollOption(label="Friday after the early shift, with everybody who comes by train from the north", count=14, share=0.28),
+        v.PollOption(label="Not this week", count=5, share=0.1),
+    ],
+    voter_count=50, close_time=NOW + timedelta(days=2), has_voted=True,
+)
+OPEN_POLL = v.PollView(
+    options=[v.PollOption(label=label, count=count, share=count / 20) for label, count in (("Good", 12), ("Bad", 5), ("I do not know yet", 3))],
+    voter_count=20, close_time=NOW + timedelta(hours=5), is_anonymous=True, is_multiple=True,
+)
+SHARED_POSTS = [
+    _post(
+        211, NADIA, "<p>Values for cold film, at last.</p>", EVERYONE, _ago(minutes=30), preview=PREVIEW, language="en", can_repost=True,
+        repost_count=4, quote_count=2, reposted_by=TESS, repost_id=_id(212), repost_time=_ago(minutes=2), is_reposted=True,
+    ),
+    _post(213, LENA, "<p>Wann fahren wir?</p>", IN_CYCLING, _ago(hours=1), poll=POLL, language="de", can_repost=True, can_pin=True),
+    _post(
+        214, ROSA, "<p>How was the move? Say it freely.</p>", EVERYONE, _ago(hours=2), poll=OPEN_POLL, language="en", can_repost=True,
+        can_pin_in_community=True, is_thread_muted=True,
+    ),
+    _post(
+        215, GUS, "<p>I could not have said it better.</p>", EVERYONE, _ago(hours=3), is_quote=True, quoted=GERMAN, language="en",
+        can_repost=True,
+    ),
+    _post(216, AMINA, "<p>See what was decided there.</p>", EVERYONE, _ago(hours=4), is_quote=True, language="en", can_repost=True),
+    _post(
+        217, KENJI, "<p>The photograph shows the injured hand after the treatment.</p>", EVERYONE, _ago(hours=5),
+        warning="Accident report, with a picture", is_sensitive=True, images=GERMAN.images, language="en", can_repost=True,
+    ),
+]
+PINNED_POST = _post(
+    218, HENRIK, "<p>How this page is used: announcements stay here.</p>", EVERYONE, _ago(days=90), at_head=True, is_pinned=True, language="en",
 )
 POSTS = [ANNOUNCEMENT, QUESTION, GERMAN, JAPANESE, ARABIC, PRIVATE]
 
@@ -447,6 +490,18 @@ def pages() -> Iterator[tuple[str, Callable[[], v.Page]]]:
             suggested_people=ROWS[1:3],
         ),
     )
+    yield (
+        "home-shared",
+        lambda: v.HomePage(
+            shell=shell("/"),
+            page=v.PostPage(posts=SHARED_POSTS, pinned=[PINNED_POST]),
+            compose=msgspec.structs.replace(COMPOSE, quoted=GERMAN, form=v.Form(values={"warning": "Spoilers"}, errors={"poll": "Too few."})),
+        ),
+    )
+    yield "post-reposts", lambda: RepostsPage(shell=shell("/posts/1/reposts"), post=ANNOUNCEMENT, people=EVERYBODY, next_url="/posts/1/reposts?page=a")
+    yield "post-reposts-none", lambda: RepostsPage(shell=shell("/posts/1/reposts"), post=ANNOUNCEMENT)
+    yield "post-quotes", lambda: QuotesPage(shell=shell("/posts/1/quotes"), post=GERMAN, page=v.PostPage(posts=SHARED_POSTS[3:4]))
+    yield "post-quotes-none", lambda: QuotesPage(shell=shell("/posts/1/quotes"), post=GERMAN, page=NONE)
     yield "compose-refused", lambda: v.ComposePage(shell=shell("/compose"), compose=REFUSED)
     yield (
         "thread",

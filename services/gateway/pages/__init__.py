@@ -3,7 +3,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import admin, admin_import, assets, common, communities, design, doors, finding, notices, oauth, people, posts, settings  # noqa: F401 - importing a module declares its pages
+from . import (  # noqa: F401 - importing a module declares its pages
+    admin,
+    admin_import,
+    announcements,
+    assets,
+    common,
+    communities,
+    delivering,
+    design,
+    doors,
+    finding,
+    notices,
+    oauth,
+    people,
+    posts,
+    settings,
+    sharing,
+)
 from .errors import error_page
 
 __all__ = ["error_page", "route_handlers"]

@@ -5,8 +5,10 @@ import asyncio
 import difflib
 import re
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any, Final
 
+import msgspec
 from litestar import Response
 from litestar.datastructures import UploadFile
 from markupsafe import Markup, escape
@@ -16,6 +18,7 @@ from libs.text.ids import new_id
 from libs.text.markdown import normal_hashtag
 from watercooler.common.v1.audience_pb2 import Audience, Everyone, People
 from watercooler.common.v1.blob_pb2 import Attachment
+from watercooler.feed.v1 import events_pb2
 from watercooler.feed.v1 import feed_service_pb2 as feed
 from watercooler.identity.v1 import identity_service_pb2 as identity
 
@@ -84,8 +87,13 @@ REACTIONS_A_PAGE: Final = 50
 SUGGESTIONS: Final = 4
 TAGS: Final = 10
 LANGUAGES: Final = ("en", "de", "fr", "es", "it", "pt", "nl", "pl", "cs", "sv", "da", "fi", "tr", "uk", "ar", "he", "hi", "zh", "ja", "ko")
-COMPOSE_FIELDS: Final = ("body", "audience", "people", "language", "image_description")
+COMPOSE_FIELDS: Final = (
+    "body", "audience", "people", "language", "image_description", "poll_options", "poll_minutes", "poll_multiple", "poll_anonymous",
+    "warning", "sensitive", "question", "quoted_id",
+)
+POLL_MINUTES: Final = 1_440
 SERVICE_FIELDS: Final = {
+    "poll": "poll", "warning": "warning", "quoted_id": "", "kind": "",
     "body": "body", "audience": "people", "language": "language", "attachments": "image", "description": "image_description",
     "attachments.description": "image_description",
 }
@@ -100,20 +108,30 @@ _WORDS = re.compile(r"\s+|[^\s]+")
 async def timeline(
     request: AnyRequest, kind: feed.TimelineKind.ValueType, subject: str, path: str, *, live_scope: str = "", **fields: str
 ) -> PostPage:
-    """A page of a timeline; `path` and `fields` are its address. At most three calls."""
+    """A page of a timeline; `path` and `fields` are its address. At most four calls."""
     asked_for = feed.ListTimelineRequest(
         kind=kind, subject=subject, page_size=POSTS_A_PAGE, page_token=query(request, "page", TOKEN_CHARACTERS),
         include_replies=fields.get("replies") == "1",
     )
-    found = await clients(request).feed.ListTimeline(asked_for)
-    posts = await post_views(request, found.posts)
+    found, pinned = await asyncio.gather(clients(request).feed.ListTimeline(asked_for), _pinned(request, asked_for))
+    posts = await post_views(request, [*pinned, *found.posts])
+    at_head = [msgspec.structs.replace(each, at_head=True) for each in posts[:len(pinned)]]
     following = address(path, **fields, page=found.next_page_token) if found.next_page_token else ""
-    return PostPage(posts=posts, next_url=following, live_scope=live_scope)
+    return PostPage(posts=posts[len(pinned):], pinned=at_head, next_url=following, live_scope=live_scope)
+
+
+async def _pinned(request: AnyRequest, page: feed.ListTimelineRequest) -> Sequence[feed.Post]:
+    """What stands at the head of a person's or community's page, on its first page."""
+    if page.kind not in (feed.TIMELINE_KIND_PERSON, feed.TIMELINE_KIND_COMMUNITY) or page.page_token:
+        return []
+    asked_for = feed.ListTimelineRequest(kind=feed.TIMELINE_KIND_PINNED, subject=page.subject, page_size=POSTS_A_PAGE)
+    return (await clients(request).feed.ListTimeline(asked_for)).posts
 
 
 async def post_views(request: AnyRequest, posts: Sequence[feed.Post]) -> list[PostView]:
     """Posts with the names of those whom they answer or address: at most two calls."""
-    people, parents = await asyncio.gather(named_people(request, posts), _parents(request, posts))
+    originals = [each.reposted if each.HasField("reposted") else each for each in posts]
+    people, parents = await asyncio.gather(named_people(request, originals), _parents(request, originals))
     return [convert.post(each, people=people, parents=parents) for each in posts]
 
 
@@ -246,7 +264,7 @@ def languages(request: AnyRequest) -> list[Option]:
 
 def compose_view(
     request: AnyRequest, around: Shell, *, form: Form | None = None, audience: str = "", action: str = "/posts",
-    reply_to: PostView | None = None,
+    reply_to: PostView | None = None, quoted: PostView | None = None,
 ) -> ComposeView:
     """The box to write in."""
     settings = gateway(request).context.settings
@@ -255,6 +273,7 @@ def compose_view(
     return ComposeView(
         action=action, form=form or Form(), communities=around.communities, languages=languages(request), request_id=new_id(),
         audience=audience or first, body_max=settings.post_characters_max, image_max=settings.image_bytes_max, reply_to=reply_to,
+        quoted=quoted,
     )
 
 
@@ -263,8 +282,31 @@ async def show_compose(request: AnyRequest) -> Response[bytes]:
     """The box on a page of its own."""
     around = await shell(request)
     values = {"body": query(request, "body", 2_000)} if query(request, "body", 2_000) else {}
-    view = compose_view(request, around, audience=query(request, "audience", 60), form=Form(values=values))
+    quoted = await _quoted(request, query(request, "quote", 36))
+    view = compose_view(request, around, audience=query(request, "audience", 60), form=Form(values=values), quoted=quoted)
     return render(request, ComposePage(shell=around, compose=view))
+
+
+async def _quoted(request: AnyRequest, post_id: str) -> PostView | None:
+    """The post that is to be quoted, as far as the writer sees it."""
+    if len(post_id) != 36:
+        return None
+    found = await clients(request).feed.BatchGetPosts(feed.BatchGetPostsRequest(post_ids=[post_id]))
+    shown = await post_views(request, [each.reposted if each.HasField("reposted") else each for each in found.posts])
+    return shown[0] if shown else None
+
+
+def read_poll(request: AnyRequest, form: Posted) -> events_pb2.Poll | None:
+    """The poll of the form; None where no option is typed."""
+    options = [line.strip() for line in form.raw("poll_options", 1_200).split("\n") if line.strip()]
+    if not options:
+        return None
+    typed = form.text("poll_minutes", 10)
+    minutes = int(typed) if typed.isascii() and typed.isdigit() else POLL_MINUTES
+    poll = events_pb2.Poll(options=options[:20], multiple=bool(form.text("poll_multiple")), anonymous=bool(form.text("poll_anonymous")))
+    # The service refuses what is too short or too long; a number past all times is only kept within what a time can be.
+    poll.close_time.FromDatetime(gateway(request).context.now() + timedelta(minutes=min(minutes, 10_000_000)))
+    return poll
 
 
 async def read_audience(request: AnyRequest, form: Posted) -> Audience | Problems:
@@ -329,7 +371,8 @@ async def publish(request: AnyRequest) -> Response[bytes]:
         made = problems(error, {**SERVICE_FIELDS, "audience": "people" if form.text("audience", 20) == "people" else ""})
     if isinstance(made, Problems):
         around = await shell(request)
-        view = compose_view(request, around, form=made.form(form.kept(*COMPOSE_FIELDS)))
+        quoted = await _quoted(request, form.text("quoted_id", 36))
+        view = compose_view(request, around, form=made.form(form.kept(*COMPOSE_FIELDS)), quoted=quoted)
         return render(request, ComposePage(shell=around, compose=view), made.status)
     if wants_fragment(request):
         shown = (await post_views(request, [made]))[0]
@@ -348,7 +391,9 @@ async def _publish(request: AnyRequest, form: Posted) -> feed.Post | Problems:
     return await clients(request).feed.PublishPost(
         feed.PublishPostRequest(
             body=form.raw("body"), language=form.text("language", 60), audience=audience, attachments=attachments,
-            request_id=form.text("request_id", 100),
+            request_id=form.text("request_id", 100), poll=read_poll(request, form), warning=form.text("warning", 200),
+            sensitive=bool(form.text("sensitive")), quoted_id=form.text("quoted_id", 36),
+            kind=events_pb2.POST_KIND_QUESTION if form.text("question") else events_pb2.POST_KIND_UNSPECIFIED,
         )
     )
 
@@ -410,6 +455,8 @@ async def _thread_page(
 
 async def answer_with_post(request: AnyRequest, found: feed.Post) -> Response[bytes]:
     """One post as it stands on the page that asks."""
+    if found.HasField("reposted"):
+        found = found.reposted
     shown = (await post_views(request, [found]))[0]
     in_thread = is_on(request, "/posts/")
     view = PostFragment(
@@ -418,7 +465,8 @@ async def answer_with_post(request: AnyRequest, found: feed.Post) -> Response[by
     return render(request, view)
 
 
-async def _done(request: AnyRequest, form: Posted, found: feed.Post, notice: str = "") -> Response[bytes]:
+async def done(request: AnyRequest, form: Posted, found: feed.Post, notice: str = "") -> Response[bytes]:
+    """The answer to what was done with a post: the post itself, or back to where it stands."""
     if wants_fragment(request):
         return await answer_with_post(request, found)
     root = found.root_id or found.post_id
@@ -436,7 +484,7 @@ async def react(request: AnyRequest) -> Response[bytes]:
         found = await services.feed.RemoveReaction(feed.RemoveReactionRequest(post_id=post_id, emoji=emoji))
     else:
         found = await services.feed.AddReaction(feed.AddReactionRequest(post_id=post_id, emoji=emoji))
-    return await _done(request, form, found)
+    return await done(request, form, found)
 
 
 @get("/posts/{post_id:str}/reactions")
@@ -465,9 +513,9 @@ async def save(request: AnyRequest) -> Response[bytes]:
     post_id = path_id(request, "post_id")
     if form.text("save") == "0":
         found = await clients(request).feed.UnsavePost(feed.UnsavePostRequest(post_id=post_id))
-        return await _done(request, form, found, told(request, "No longer saved."))
+        return await done(request, form, found, told(request, "No longer saved."))
     found = await clients(request).feed.SavePost(feed.SavePostRequest(post_id=post_id))
-    return await _done(request, form, found, told(request, "Saved. It waits for you under Saved."))
+    return await done(request, form, found, told(request, "Saved. It waits for you under Saved."))
 
 
 @post("/posts/{post_id:str}/read")
@@ -475,7 +523,7 @@ async def confirm_read(request: AnyRequest) -> Response[bytes]:
     """Say that one has read it."""
     form = await posted(request)
     found = await clients(request).feed.ConfirmRead(feed.ConfirmReadRequest(post_id=path_id(request, "post_id")))
-    return await _done(request, form, found)
+    return await done(request, form, found)
 
 
 # --- edit, history, delete --------------------------------------------------------------------------------------------
@@ -505,7 +553,10 @@ async def show_edit(request: AnyRequest) -> Response[bytes]:
     found = await _one(request, path_id(request, "post_id"))
     if not found.can_edit:
         raise Refusal(403, told(request, "Only the author changes a post."))
-    form = Form(values={"body": found.body, "language": found.language, "version": found.etag})
+    form = Form(values={
+        "body": found.body, "language": found.language, "version": found.etag, "warning": found.warning,
+        "sensitive": "1" if found.sensitive else "",
+    })
     return await _edit_page(request, found, form)
 
 
@@ -517,13 +568,13 @@ async def edit(request: AnyRequest) -> Response[bytes]:
     before = await _one(request, post_id)
     change = feed.EditPostRequest(
         post_id=post_id, body=form.raw("body"), language=form.text("language", 60), attachments=before.attachments,
-        etag=form.text("version", 40),
+        etag=form.text("version", 40), warning=form.text("warning", 200), sensitive=bool(form.text("sensitive")),
     )
     try:
         found = await clients(request).feed.EditPost(change)
     except RpcError as error:
         problem = problems(error, SERVICE_FIELDS)
-        typed = form.kept("body", "language", "version")
+        typed = form.kept("body", "language", "version", "warning", "sensitive")
         if problem.code == "edit_conflict":
             now = await _one(request, post_id)
             conflict = Conflict(

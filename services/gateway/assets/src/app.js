@@ -1,5 +1,6 @@
 // The browser side. Every page works by link and form; what starts here only spares reloads and shows what happens elsewhere.
 import "htmx.org";
+import { startAnnouncements } from "./js/announcements.js";
 import { startChart } from "./js/chart.js";
 import { startCompose } from "./js/compose.js";
 import { startDrafts } from "./js/drafts.js";
@@ -12,7 +13,7 @@ import { startTime } from "./js/time.js";
 import { startToasts } from "./js/toast.js";
 import { startUndo } from "./js/undo.js";
 
-for (const start of [startRequests, startToasts, startMenus, startFinder, startDrafts, startCompose, startUndo, startKeys, startChart, startTime, startLive]) {
+for (const start of [startRequests, startToasts, startMenus, startFinder, startDrafts, startCompose, startUndo, startKeys, startChart, startTime, startAnnouncements, startLive]) {
   start();
 }
 for (const tabs of document.querySelectorAll(".tabs")) {
