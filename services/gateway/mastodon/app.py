@@ -17,6 +17,7 @@ from .shown import Shown
 # Declared by being imported.
 MODULES: Final = (accounts, filters, instance, lists, media, misc, notifications, push, search, statuses, streaming, timelines)
 PICTURES: Final = "/avatars/"
+HEALTH: Final = "/health"
 STREAMING: Final = "/api/v1/streaming"
 _HELD: Final = b"public, max-age=86400"
 
@@ -31,7 +32,7 @@ class Mastodon:
         self.site = gateway.images
         self.shown = Shown(Services.of(context), self.site, context.settings.cache_rendered_posts)
         self.table = Table(ROUTES)
-        self._pictures = dict(pictures())
+        self._pictures = {**dict(pictures()), HEALTH: b"OK"}
 
     def owns(self, path: str) -> bool:
         """Whether a path is this API's, with something there or not."""
@@ -62,12 +63,14 @@ class Mastodon:
         return status_of(refusal), body_of(refusal)
 
     async def picture(self, path: str, send: Send) -> bool:
-        """Send one of the pictures that stand for a missing photo; False where the path is none of theirs."""
+        """Send one of the pictures that stand for a missing photo, or that all is well; False where the path is none of theirs."""
         content = self._pictures.get(path)
         if content is None:
             return False
+        kind = b"image/png" if path.startswith(PICTURES) else b"text/plain; charset=utf-8"
         headers = [
-            (b"content-type", b"image/png"), (b"content-length", str(len(content)).encode()), (b"cache-control", _HELD),
+            (b"content-type", kind), (b"content-length", str(len(content)).encode()),
+            (b"cache-control", _HELD if path.startswith(PICTURES) else b"no-store"),
             (b"cross-origin-resource-policy", b"cross-origin"),
         ]
         await send({"type": "http.response.start", "status": 200, "headers": headers})

@@ -129,7 +129,7 @@ async def instance_v2(call: Call) -> Any:
     name, base = await _name(call), call.site.base
     with _as_gateway(call):
         engagement = await call.clients.feed.GetEngagement(feed.GetEngagementRequest())
-    feeds = {"local": "authenticated", "remote": "disabled"}
+    feeds = {"local": "authenticated", "remote": "authenticated"}
     return {
         "domain": urlsplit(base).netloc, "title": name, "version": version(call), "source_url": f"{base}/",
         "description": f"The internal network of {name}.",

@@ -171,7 +171,7 @@ class Listener:
             case "notification":
                 return await self._notifications()
             case "filters":
-                return [(["user"], "filters_changed", "")] if ("user", "") in self.subscriptions else []
+                return [(["user"], "filters_changed", "undefined")] if ("user", "") in self.subscriptions else []
             case _:
                 return []
 
