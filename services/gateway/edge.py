@@ -22,7 +22,7 @@ from libs.text.ids import new_id
 from . import cors, csrf
 from .http import Asked, Gateway, session_subject
 from .idempotency import Idempotency, fingerprint, read_key
-from .mastodon.app import PICTURES, STREAMING, Mastodon
+from .mastodon.app import HEALTH, PICTURES, STREAMING, Mastodon
 from .mastodon.entities import of_seconds
 from .mastodon.router import Route
 from .oauth.paths import is_application, is_for_programs, is_protocol
@@ -165,7 +165,7 @@ class Edge:
             if b"%00" in part:
                 field = part.partition(b"=")[0].decode("ascii", "replace")[:60]
                 raise Refusal(400, "Text cannot contain the NUL character.", field=field)
-        if path.startswith(PICTURES) and await self.mastodon.picture(path, send):
+        if path.startswith((PICTURES, HEALTH)) and await self.mastodon.picture(path, send):
             return
         route = self.mastodon.find(scope["method"], path) if path.startswith(API) else None
         if is_for_programs(path):
@@ -194,6 +194,9 @@ class Edge:
             self.gateway.visits.note(found.person_id, micros(self.gateway.context.now()))
         if route is None:
             self._check_scope(path, asked, found)
+        elif not asked.is_write and headers.get(b"content-length", b"0") != b"0":  # some clients ask by a body
+            receive, body = await self._take_body(scope, receive, headers, whole=True)
+            asked.body = body or b""
         if asked.is_write:
             receive, body = await self._take_body(scope, receive, headers, whole=route is not None)
             asked.body = body or b""
