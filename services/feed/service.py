@@ -9,6 +9,7 @@ from watercooler.feed.v1.drafting_service_pb2_grpc import add_DraftingServiceSer
 from watercooler.feed.v1.feed_service_pb2_grpc import add_FeedServiceServicer_to_server
 from watercooler.feed.v1.ideas_service_pb2_grpc import add_IdeasServiceServicer_to_server
 from watercooler.feed.v1.moderation_service_pb2_grpc import add_ModerationServiceServicer_to_server
+from watercooler.feed.v1.integration_service_pb2_grpc import add_IntegrationServiceServicer_to_server
 from watercooler.feed.v1.policy_service_pb2_grpc import add_PolicyServiceServicer_to_server
 from watercooler.feed.v1.reading_service_pb2_grpc import add_ReadingServiceServicer_to_server
 from watercooler.feed.v1.retention_service_pb2_grpc import add_RetentionServiceServicer_to_server
@@ -21,6 +22,7 @@ from .api.delivery import DeliveryApi
 from .api.drafting import DraftingApi
 from .api.ideas import IdeasApi
 from .api.moderation import ModerationApi
+from .api.integrations import IntegrationApi
 from .api.policy import PolicyApi
 from .api.reading import ReadingApi
 from .api.retention import RetentionApi
@@ -31,6 +33,7 @@ from .deciders import (
     audience,
     author,
     bond,
+    bot,
     case,
     community,
     delivery,
@@ -44,6 +47,7 @@ from .deciders import (
     hold,
     idea,
     inbox,
+    incoming,
     markers,
     membership,
     mention,
@@ -56,9 +60,11 @@ from .deciders import (
     response,
     rule,
     silence,
+    slash_command,
     support,
     vote,
     watch,
+    webhook,
 )
 from .digests import Digests, carrier_of
 from .exporting import Exporting, Recalling, WakingExporting
@@ -73,6 +79,7 @@ from .projections.delivery import Deliveries, Reachable
 from .projections.drafting import Drafts
 from .projections.mentions import GroupHandles
 from .projections.moderation import Administrators, Audit, Moderation
+from .projections.integrations import Integrations
 from .projections.policy import Policies
 from .projections.reading import Bonds, CustomEmojis, Filters, Markers, PeopleLists
 from .projections.retention import Retention
@@ -80,6 +87,7 @@ from .pushes import Pushing, PushKeys, PushQueue, SigningOut
 from .questions import release_on_the_hour, route_questions
 from .reactors import Clearing, Erasing, Sweeping, gauge_engagement
 from .scheduling import Schedule, Waking
+from .webhooks import Sending, Telling
 
 
 def assemble(context: Context) -> Assembly:
@@ -90,6 +98,7 @@ def assemble(context: Context) -> Assembly:
     pushing = Pushing(context, keys)
     schedule = Schedule(context, drafting.publish)
     keeping, exporting = Keeping(context), Exporting(context)
+    sending = Sending(context)
     return Assembly(
         servicers=(
             (add_FeedServiceServicer_to_server, posts),
@@ -98,6 +107,7 @@ def assemble(context: Context) -> Assembly:
             (add_ModerationServiceServicer_to_server, ModerationApi(context)),
             (add_RetentionServiceServicer_to_server, RetentionApi(context, keeping.wake, exporting.wake)),
             (add_AskingServiceServicer_to_server, AskingApi(context)),
+            (add_IntegrationServiceServicer_to_server, IntegrationApi(context, posts, sending)),
             (add_IdeasServiceServicer_to_server, IdeasApi(context)),
             (add_ReadingServiceServicer_to_server, ReadingApi(context)),
             (add_DraftingServiceServicer_to_server, drafting),
@@ -108,9 +118,10 @@ def assemble(context: Context) -> Assembly:
             ("feed", Announcing(context)),
             ("feed", Enforcing(context)), ("feed", Watching(context)), ("feed", Recalling(context)), ("feed", WakingKeeping(keeping)),
             ("feed", WakingExporting(exporting)),
+            ("feed", Telling(context, sending, "feed")), ("identity", Telling(context, sending, "identity")),
         ),
         tasks=(
-            keeping.run, exporting.run,
+            keeping.run, exporting.run, sending.run,
             lambda: route_questions(context), lambda: release_on_the_hour(context),
             lambda: gauge_engagement(context), lambda: close_polls(context), Reminders(context).run, schedule.run, pushing.run, digests.run),
         consumers=(("feed", PushQueue(context, pushing.wake)),),
@@ -131,13 +142,14 @@ SERVICE = Service(
         "vote": vote,
         "draft": draft, "mention": mention,
         "delivery": delivery,
+        "webhook": webhook, "bot": bot, "incoming": incoming, "command": slash_command,
         "bond": bond, "list": people_list, "filter": filtering, "markers": markers, "emoji": emoji,
     },
     projections=(
         Posts(), Responses(), FollowLists(), Communities(), Timelines(), Notifications(), Activity(), Policies(), Bonds(), PeopleLists(),
         Moderation(), Audit(), Retention(),
         Questions(), Praises(), Enquiries(), Ideas(),
-        Announcements(), Filters(), Markers(), CustomEmojis(), Drafts(), Deliveries(),
+        Announcements(), Filters(), Markers(), CustomEmojis(), Drafts(), Deliveries(), Integrations(),
     ),
     subscribed=(
         Follows("identity", Administrators()), Follows("identity", People()), Follows("identity", Groups()), Follows("identity", Standings()), Follows("identity", Chart()),

@@ -34,6 +34,7 @@ ALL_SCOPES = frozenset({"read", "write", "admin"})
 ROLE_NAMES = {
     events.ROLE_EMPLOYEE: "employee", events.ROLE_GUEST: "guest", events.ROLE_COMMUNICATIONS: "communications",
     events.ROLE_LEADER: "leader", events.ROLE_ADMINISTRATOR: "administrator",
+    events.ROLE_BOT: "bot",
 }
 
 

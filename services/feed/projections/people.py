@@ -27,7 +27,8 @@ class People:
             case identity.PersonAdded() as added:
                 row = {
                     "person_id": added.person_id, "photo_blob_id": "", "employee": int(identity.ROLE_EMPLOYEE in added.roles),
-                    "guest": int(identity.ROLE_GUEST in added.roles), "departed": 0, "erased": 0, **_facts(added.profile),
+                    # Bots are told only of what names them, and no announcement counts them.
+                    "guest": int(identity.ROLE_GUEST in added.roles or identity.ROLE_BOT in added.roles), "departed": 0, "erased": 0, **_facts(added.profile),
                 }
                 await tx.batch(
                     """
@@ -36,7 +37,7 @@ class People:
                     VALUES (:person_id, :display_name, :handle, :email, :employee_number, :title, :photo_blob_id,
                             :employee, :guest, :departed, :erased, :card)
                     """,
-                    **row, card=_card(row),
+                    **row, card=_card(row, identity.ROLE_BOT in added.roles),
                 )
             case identity.PersonProfileChanged() as changed:
                 await _change(tx, changed.person_id, **_facts(changed.profile))
@@ -79,10 +80,10 @@ def _role(role: identity.Role.ValueType, held: int) -> dict[str, int]:
     return {"guest": held} if role == identity.ROLE_GUEST else {}
 
 
-def _card(row: dict[str, Any]) -> bytes:
+def _card(row: dict[str, Any], is_bot: bool) -> bytes:
     return Author(
         person_id=row["person_id"], display_name=row["display_name"], handle=row["handle"], title=row["title"],
-        photo_blob_id=row["photo_blob_id"], left=bool(row["departed"]), erased=bool(row["erased"]),
+        photo_blob_id=row["photo_blob_id"], left=bool(row["departed"]), erased=bool(row["erased"]), bot=is_bot,
     ).SerializeToString()
 
 
@@ -91,7 +92,8 @@ async def _change(tx: Transaction, person_id: str, **changes: str | int) -> None
         return
     found: Row | None = await tx.fetch_one(
         """
-        SELECT person_id, display_name, handle, email, employee_number, title, photo_blob_id, employee, guest, departed, erased
+        SELECT person_id, display_name, handle, email, employee_number, title, photo_blob_id, employee, guest, departed, erased,
+               card
         FROM people
         WHERE person_id = :person_id
         """,
@@ -99,7 +101,7 @@ async def _change(tx: Transaction, person_id: str, **changes: str | int) -> None
     )
     if found is None:
         return
-    row = {key: found[key] for key in found.keys()} | changes  # noqa: SIM118 -- a row iterates over its values
+    row = {key: found[key] for key in found.keys() if key != "card"} | changes  # noqa: SIM118 -- a row iterates over its values
     await tx.batch(
         """
         UPDATE people
@@ -107,7 +109,7 @@ async def _change(tx: Transaction, person_id: str, **changes: str | int) -> None
             photo_blob_id = :photo_blob_id, employee = :employee, guest = :guest, departed = :departed, erased = :erased, card = :card
         WHERE person_id = :person_id
         """,
-        **row, card=_card(row),
+        **row, card=_card(row, Author.FromString(found["card"]).bot),
     )
 
 

@@ -32,7 +32,7 @@ Password = Annotated[str, Meta(max_length=1_000)]
 Secret = Annotated[str, Meta(max_length=500)]
 Email = Annotated[str, Meta(max_length=254)]
 
-RoleName = Literal["employee", "guest", "communications", "leader", "administrator"]
+RoleName = Literal["employee", "guest", "communications", "leader", "administrator", "bot"]
 StateName = Literal["active", "left", "erased"]
 CommunityKindName = Literal["open", "closed", "secret"]
 MemberRoleName = Literal["member", "moderator", "owner"]
@@ -46,7 +46,7 @@ OutcomeName = Literal["added", "changed", "unchanged", "refused"]
 
 ROLES: dict[str, identity_events.Role.ValueType] = {
     "employee": identity_events.ROLE_EMPLOYEE, "guest": identity_events.ROLE_GUEST, "communications": identity_events.ROLE_COMMUNICATIONS,
-    "leader": identity_events.ROLE_LEADER, "administrator": identity_events.ROLE_ADMINISTRATOR,
+    "leader": identity_events.ROLE_LEADER, "administrator": identity_events.ROLE_ADMINISTRATOR, "bot": identity_events.ROLE_BOT,
 }
 ROLE_NAMES: dict[int, RoleName] = {value: name for name, value in ROLES.items()}  # type: ignore[misc]
 STATES: dict[str, identity.PersonState.ValueType] = {

@@ -8,7 +8,7 @@ from libs.eventstore.model import AlreadyExists, InvalidArgument, NotFound, Perm
 from libs.rpc.auth import Caller
 from libs.telemetry import logs
 from libs.text.ids import new_id
-from watercooler.identity.v1.events_pb2 import PersonAdded, PersonProfileChanged, Profile, Role
+from watercooler.identity.v1.events_pb2 import ROLE_BOT, PersonAdded, PersonProfileChanged, Profile, Role
 from watercooler.identity.v1.identity_service_pb2 import (
     PERSON_STATE_ACTIVE,
     PERSON_STATE_ERASED,
@@ -60,9 +60,12 @@ class PeoplePart(Part):
         profile.email = profile.email.strip()
         profiles.check(profile)
         profiles.check_name(profile.name, "profile.name", "a name")
-        if not profile.email:
+        is_bot = ROLE_BOT in request.roles
+        if is_bot and (list(request.roles) != [ROLE_BOT] or request.password or profile.email):
+            raise InvalidArgument("a bot has no other role, no e-mail address and no password: it acts by access tokens", "roles")
+        if not profile.email and not is_bot:
             raise InvalidArgument("people sign in by e-mail address: please fill it in", "profile.email")
-        for role in request.roles:
+        for role in () if is_bot else request.roles:
             check_role(role, "roles")
         password_hash = ""
         if request.password:
@@ -257,7 +260,7 @@ def check_role(role: Role.ValueType, field: str) -> None:
     Raises:
         InvalidArgument: naming `field`.
     """
-    if not role or role not in Role.values():
+    if not role or role not in Role.values() or role == ROLE_BOT:
         raise InvalidArgument("there is no such role: use employee, guest, communications, leader or administrator", field)
 
 

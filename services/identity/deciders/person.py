@@ -13,6 +13,7 @@ from typing import Literal, assert_never
 from libs.eventstore.model import EditConflict, NotFound, Rejected
 from watercooler.identity.v1.events_pb2 import (
     ROLE_ADMINISTRATOR,
+    ROLE_BOT,
     ROLE_EMPLOYEE,
     ExternalKeyAdded,
     InvitationAccepted,
@@ -256,6 +257,8 @@ def _assign_manager(command: AssignManager, state: Person) -> list[Event]:
 def _password(command: InvitePerson | AcceptInvitation | RequestReset | ResetPassword | ChangePassword, state: Person) -> list[Event]:
     match command:
         case InvitePerson():
+            if ROLE_BOT in state.roles:
+                raise Rejected("a bot has no password: it acts by access tokens")
             if state.has_password:
                 raise Rejected("this person has a password already: make a reset link instead")
             invited = PersonInvited(person_id=command.person_id, secret_hash=command.secret_hash)

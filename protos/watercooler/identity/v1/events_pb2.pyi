@@ -32,6 +32,8 @@ class _RoleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Role.ValueType],
     ROLE_COMMUNICATIONS: _Role.ValueType  # 3
     ROLE_LEADER: _Role.ValueType  # 4
     ROLE_ADMINISTRATOR: _Role.ValueType  # 5
+    ROLE_BOT: _Role.ValueType  # 6
+    """A program with an account: no password, no place in the chart, nobody whom announcements count."""
 
 class Role(_Role, metaclass=_RoleEnumTypeWrapper): ...
 
@@ -41,6 +43,8 @@ ROLE_GUEST: Role.ValueType  # 2
 ROLE_COMMUNICATIONS: Role.ValueType  # 3
 ROLE_LEADER: Role.ValueType  # 4
 ROLE_ADMINISTRATOR: Role.ValueType  # 5
+ROLE_BOT: Role.ValueType  # 6
+"""A program with an account: no password, no place in the chart, nobody whom announcements count."""
 Global___Role: _TypeAlias = Role  # noqa: Y015
 
 @_typing.final
