@@ -14,6 +14,7 @@ def navigation(*, unread_count: int = 0, is_guest: bool = False) -> list[NavEntr
     """The entries of the rail, in order; guests do not see the organisation."""
     entries = [
         NavEntry(key="home", label=N_("Home"), url="/", icon="house"),
+        NavEntry(key="announcements", label=N_("Announcements"), url="/announcements", icon="megaphone"),
         NavEntry(key="communities", label=N_("Communities"), url="/communities", icon="users-round"),
         NavEntry(key="people", label=N_("People"), url="/people", icon="contact-round"),
         NavEntry(key="organization", label=N_("Organisation"), url="/organisation", icon="network"),

@@ -20,6 +20,16 @@ class EventStream(ASGIResponse):
         super().__init__(media_type="text/event-stream", headers={"cache-control": "no-store", "x-accel-buffering": "no"})
         self._events = events
 
+    @classmethod
+    def file(cls, pieces: AsyncGenerator[bytes, None], media_type: str, name: str) -> EventStream:
+        """The same for a file that is made while it is sent; `name` is ASCII without quotes."""
+        made = cls(pieces)
+        ASGIResponse.__init__(
+            made, media_type=media_type,
+            headers={"cache-control": "no-store", "content-disposition": f'attachment; filename="{name}"', "x-accel-buffering": "no"},
+        )
+        return made
+
     async def send_body(self, send: Any, receive: Any) -> None:
         """Send events until they end or the client has left."""
         sending = asyncio.create_task(self._send(send))

@@ -12,14 +12,14 @@ means the list is at its end.
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import msgspec
 
-AudienceKind = Literal["everyone", "followers", "group", "community", "people"]
+AudienceKind = Literal["everyone", "followers", "group", "community", "people", "chart"]
 CommunityKind = Literal["open", "closed", "secret"]
 Membership = Literal["none", "requested", "member", "moderator", "owner"]
-Role = Literal["employee", "guest", "communications", "leader", "administrator"]
+Role = Literal["employee", "guest", "communications", "leader", "administrator", "bot"]
 Theme = Literal["system", "light", "dark"]
 Contrast = Literal["system", "more"]
 ResultKind = Literal["person", "post", "community"]
@@ -136,6 +136,26 @@ class PreviewView(View, frozen=True, kw_only=True):
     image_height: int = 0
 
 
+class AnnouncementStrip(View, frozen=True, kw_only=True):
+    """What stands above the text of a post that is an announcement."""
+
+    id: str
+    version: int
+    must_confirm: bool = False
+    deadline: datetime | None = None
+    is_corrected: bool = False
+    is_confirmed: bool = False
+    # In the audience, and still to confirm.
+    is_asked: bool = False
+    # The reader's client tells when it was in view: not of what is one's own, or was shown before.
+    is_counted: bool = True
+    is_own: bool = False
+
+    @property
+    def url(self) -> str:
+        return f"/announcements/{self.id}"
+
+
 class PostView(View, frozen=True, kw_only=True):
     """A post or a reply, as one reader may see and use it."""
 
@@ -148,6 +168,8 @@ class PostView(View, frozen=True, kw_only=True):
     edit_time: datetime | None = None
     images: list[ImageView] = []
     reactions: list[ReactionView] = []
+    # Why it stands where it stands, in the ranked timeline.
+    reasons: list[str] = []
     reply_count: int = 0
     is_saved: bool = False
     is_following_thread: bool = False
@@ -162,6 +184,7 @@ class PostView(View, frozen=True, kw_only=True):
     in_reply_to: PersonRef | None = None
     replies: list[PostView] = []
     confirmation: ReadConfirmation | None = None
+    announcement: AnnouncementStrip | None = None
     # Entity tag of the version shown, sent back by the edit form.
     version: str = ""
     # What the text is folded under.
@@ -189,6 +212,14 @@ class PostView(View, frozen=True, kw_only=True):
     at_head: bool = False
     is_thread_muted: bool = False
     kind: Literal["plain", "question", "praise", "announcement"] = "plain"
+    # Of a question: an answer is marked best. Of an answer: it is the one, and the reader may mark it.
+    is_solved: bool = False
+    is_best_answer: bool = False
+    can_mark_best: bool = False
+    praised: list[PersonRef] = []
+    praise_value: str = ""
+    # Where the idea stands that was made of it; empty where it is none.
+    idea_state: str = ""
 
     @property
     def url(self) -> str:
@@ -380,11 +411,15 @@ class HomePage(Page, frozen=True, kw_only=True):
     template: ClassVar[str] = "pages/home.html"
     nav_key: ClassVar[str] = "home"
     tab: Literal["following", "company"] = "following"
+    # The order of /: by what is likely to matter, or newest first. The form posts `order` (newest or ranked) to /home/order.
+    is_ranked: bool = False
     page: PostPage
     compose: ComposeView
     suggested_communities: list[CommunityRow] = []
     suggested_people: list[PersonRow] = []
     tags: list[Option] = []
+    # What waits for the reader (views_announcements.AnnouncementView), at the head of the page.
+    announcements: list[Any] = []
 
 
 class ComposePage(Page, frozen=True, kw_only=True):
@@ -404,6 +439,8 @@ class ThreadPage(Page, frozen=True, kw_only=True):
     compose: ComposeView
     next_url: str = ""
     participants: list[PersonRef] = []
+    # What is known of the answers, where the first post asks: a views_asking.QuestionView.
+    question: View | None = None
 
 
 class Conflict(View, frozen=True, kw_only=True):

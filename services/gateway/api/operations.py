@@ -71,6 +71,7 @@ class Operation:
     scope: str
     takes_file: bool
     streams: bool
+    downloads: str
     handler: Callable[..., Awaitable[Any]]
 
 
@@ -170,11 +171,12 @@ def operation(
     scope: str = "",
     takes_file: bool = False,
     streams: bool = False,
+    downloads: str = "",
 ) -> Callable[[F], F]:
     """Declare an operation below /api/v1. The function is given the Call, then the query and the body where there are any.
 
     `public` operations need no sign-in; `is_edit` ones heed If-Match; `scope` is what an access token needs (by default read for
-    GET, else write; administrators' operations need admin as well).
+    GET, else write; administrators' operations need admin as well); `downloads` is the media type of an answer that is a file.
     """
 
     def declare(handler: F) -> F:
@@ -183,7 +185,7 @@ def operation(
         OPERATIONS.append(
             Operation(
                 method, PREFIX + path, handler.__name__, summary, description, tag, status, query, body, answer, public, is_edit, needed,
-                takes_file, streams, handler,
+                takes_file, streams, downloads, handler,
             )
         )
         return handler

@@ -49,7 +49,7 @@ from ..views import (
 ROLES: Final[dict[identity_events.Role.ValueType, Role]] = {
     identity_events.ROLE_EMPLOYEE: "employee", identity_events.ROLE_GUEST: "guest",
     identity_events.ROLE_COMMUNICATIONS: "communications", identity_events.ROLE_LEADER: "leader",
-    identity_events.ROLE_ADMINISTRATOR: "administrator",
+    identity_events.ROLE_ADMINISTRATOR: "administrator", identity_events.ROLE_BOT: "bot",
 }
 KINDS: Final[dict[int, CommunityKind]] = {
     feed_events.COMMUNITY_KIND_OPEN: "open", feed_events.COMMUNITY_KIND_CLOSED: "closed", feed_events.COMMUNITY_KIND_SECRET: "secret",
@@ -213,6 +213,8 @@ def audience(found: Audience, community_name: str, people: Mapping[str, PersonRe
             return AudienceView(kind="group", name=community_name)
         case "community_id":
             return AudienceView(kind="community", name=community_name, url=f"/communities/{found.community_id}")
+        case "chart_of_id":
+            return AudienceView(kind="chart", name=community_name)
         case "people":
             ids = list(found.people.person_ids)
             return AudienceView(kind="people", people=[people[each] for each in ids if each in people][:5], size=len(ids))
@@ -228,7 +230,8 @@ def post(
     if found.HasField("reposted"):
         original = post(found.reposted, people=people, parents=parents, can_reply=can_reply)
         return msgspec.structs.replace(
-            original, reposted_by=author(found.author), repost_id=found.post_id, repost_time=moment(found.publish_time)
+            original, reposted_by=author(found.author), repost_id=found.post_id, repost_time=moment(found.publish_time),
+            reasons=list(found.reasons),
         )
     mentions = {each.handle.lower(): (each.person_id, each.display_name) for each in found.mentions if each.handle}
     parent = (parents or {}).get(found.parent_id)
@@ -243,7 +246,8 @@ def post(
             for each in found.attachments if each.media_type.startswith("image/")
         ],
         reactions=[ReactionView(emoji=each.emoji, count=each.count, is_mine=each.mine) for each in found.reactions if each.count],
-        reply_count=found.reply_count, is_saved=found.saved, is_deleted=is_gone, can_reply=can_reply and not is_gone,
+        reasons=list(found.reasons), reply_count=found.reply_count,
+        is_saved=found.saved, is_deleted=is_gone, can_reply=can_reply and not is_gone,
         can_edit=found.can_edit, can_delete=found.can_delete, root_id=found.root_id if found.root_id != found.post_id else "",
         in_reply_to=author(parent.author) if parent is not None else None, replies=list(replies),
         confirmation=ReadConfirmation(count=found.read_confirmation_count, total=0, is_mine=found.read_confirmed) if confirmed else None,
@@ -254,6 +258,8 @@ def post(
         can_repost=not is_gone and found.audience.WhichOneof("kind") not in ("people", "followers_of_id"),
         can_pin=found.can_edit, can_pin_in_community=found.can_pin_in_community, is_pinned=found.pinned,
         is_pinned_in_community=found.pinned_in_community, is_thread_muted=found.thread_muted, kind=POST_KINDS.get(found.kind, "plain"),
+        is_solved=bool(found.best_answer_id), is_best_answer=found.is_best_answer, praise_value=found.praise_value,
+        praised=[author(each) for each in found.praised], idea_state=found.idea_state,
     )
 
 
@@ -380,6 +386,10 @@ def notification(found: feed.Notification) -> NotificationView:
     if has_post:
         root = found.post.root_id
         url = f"/posts/{root}#post-{found.post.post_id}" if root and root != found.post.post_id else f"/posts/{found.post.post_id}"
+        if kind == "decision":
+            url = f"/ideas/{found.post.post_id}"
+    elif kind == "decision":
+        url = f"/ask/{found.notification_id.partition('-')[2]}"
     elif found.community_id:
         url = f"/communities/{found.community_id}" + ("/requests" if kind == "join_request" else "")
     else:

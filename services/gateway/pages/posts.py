@@ -55,7 +55,8 @@ from ..views import (
     TagPage,
     ThreadPage,
 )
-from . import convert
+from . import convert, ordering
+from .announced import note_opened, pending, with_strips
 from .common import (
     TOKEN_CHARACTERS,
     Posted,
@@ -132,7 +133,7 @@ async def post_views(request: AnyRequest, posts: Sequence[feed.Post]) -> list[Po
     """Posts with the names of those whom they answer or address: at most two calls."""
     originals = [each.reposted if each.HasField("reposted") else each for each in posts]
     people, parents = await asyncio.gather(named_people(request, originals), _parents(request, originals))
-    return [convert.post(each, people=people, parents=parents) for each in posts]
+    return await with_strips(request, posts, [convert.post(each, people=people, parents=parents) for each in posts])
 
 
 async def named_people(request: AnyRequest, posts: Sequence[feed.Post]) -> dict[str, PersonRef]:
@@ -166,13 +167,16 @@ def more(request: AnyRequest, page: PostPage) -> Response[bytes]:
 @get("/")
 async def home(request: AnyRequest) -> Response[bytes]:
     """The posts of the people, communities and tags one follows."""
+    is_ranked = ordering.is_ranked(request)
+    kind, fields = (feed.TIMELINE_KIND_RANKED, {"order": "ranked"}) if is_ranked else (feed.TIMELINE_KIND_HOME, {})
     if is_continuation(request):
-        return more(request, await timeline(request, feed.TIMELINE_KIND_HOME, "", "/"))
+        return more(request, await timeline(request, kind, "", "/", **fields))
     around = await shell(request, live=True)
     page, beside = await asyncio.gather(
-        timeline(request, feed.TIMELINE_KIND_HOME, "", "/", live_scope="following"), _beside(request)
+        timeline(request, kind, "", "/", live_scope="following", **fields), _beside(request)
     )
-    return render(request, HomePage(shell=around, tab="following", page=page, compose=compose_view(request, around), **beside))
+    compose = compose_view(request, around)
+    return render(request, HomePage(shell=around, tab="following", is_ranked=is_ranked, page=page, compose=compose, **beside))
 
 
 @get("/company")
@@ -190,11 +194,12 @@ async def company(request: AnyRequest) -> Response[bytes]:
 async def _beside(request: AnyRequest) -> dict[str, Any]:
     """Communities and people one might want, and what is talked about: four calls."""
     services, me = clients(request), current_person(request)
-    communities, tags, follows, people = await asyncio.gather(
+    communities, tags, follows, people, announced = await asyncio.gather(
         spared(request, "feed", lambda: services.feed.ListCommunities(feed.ListCommunitiesRequest(page_size=50))),
         spared(request, "feed", lambda: services.feed.ListTrendingTags(feed.ListTrendingTagsRequest(page_size=TAGS))),
         followed_if_known(request, pages=1),
         spared(request, "identity", lambda: _colleagues(request), []),
+        pending(request),
     )
     listed = communities.communities if communities is not None else []
     open_to_me = [each for each in listed if convert.membership(each) == "none" and not each.archived]
@@ -202,6 +207,7 @@ async def _beside(request: AnyRequest) -> dict[str, Any]:
     rows: list[CommunityRow] = [convert.community_row(each) for each in largest]
     strangers = [each for each in people if follows is not None and each.person_id not in follows and each.person_id != me.person_id]
     return {
+        "announcements": announced,
         "suggested_communities": rows,
         "suggested_people": [convert.person_row(each, me.person_id, frozenset()) for each in strangers[:SUGGESTIONS]],
         "tags": [Option(value=each.tag, label=each.tag, count=each.post_count) for each in (tags.tags if tags else [])],
@@ -444,7 +450,9 @@ async def _thread_page(
     following = address(f"/posts/{found.root.post_id}", page=found.next_page_token) if found.next_page_token else ""
     if is_continuation(request):
         return render(request, RepliesFragment(shell=fragment_shell(request), posts=replies, next_url=following))
-    root = convert.post(found.root, people=people, replies=replies)
+    root = (await with_strips(request, [found.root], [convert.post(found.root, people=people, replies=replies)]))[0]
+    if root.announcement is not None and not root.announcement.is_own:
+        await note_opened(request, root.id, root.announcement.version)
     answered = next((convert.post(each) for each in found.replies if each.post_id == reply_to_id and not each.deleted), root)
     compose = compose_view(request, around, form=form, action=f"/posts/{answered.id}/replies", reply_to=answered)
     everybody = {each.author.person_id: convert.author(each.author) for each in [found.root, *found.replies] if not each.deleted}
