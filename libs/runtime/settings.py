@@ -514,6 +514,20 @@ class Settings:
             yes_or_no(), "Whether apps may sign people in by the password typed into them, as programs without a browser do; else never."
         ),
     )
+    reading_hint: timedelta = field(
+        default=timedelta(hours=8),
+        metadata=_about(duration(_MINUTE, 365 * _DAY), "A post that takes its readers longer than this, all together, is written with a hint."),
+    )
+    link_previews: bool = field(
+        default=True,
+        metadata=_about(
+            yes_or_no(), "Whether links in posts are looked up, to show what they lead to; the server then asks the machines they name."
+        ),
+    )
+    link_preview_hosts: str = field(
+        default="",
+        metadata=_about(hosts(), "Machines of the own network whose pages are shown as previews of links to all readers; else public ones only."),
+    )
     private_hosts: str = field(
         default="",
         metadata=_about(

@@ -11,9 +11,12 @@ from libs.runtime.service import Context
 from libs.runtime.settings import signing_key
 from libs.text import markdown
 from watercooler.feed.v1.announcement_service_pb2_grpc import AnnouncementServiceStub
+from watercooler.feed.v1.asking_service_pb2_grpc import AskingServiceStub
 from watercooler.feed.v1.delivery_service_pb2_grpc import DeliveryServiceStub
 from watercooler.feed.v1.drafting_service_pb2_grpc import DraftingServiceStub
 from watercooler.feed.v1.feed_service_pb2_grpc import FeedServiceStub
+from watercooler.feed.v1.ideas_service_pb2_grpc import IdeasServiceStub
+from watercooler.feed.v1.policy_service_pb2_grpc import PolicyServiceStub
 from watercooler.feed.v1.reading_service_pb2_grpc import ReadingServiceStub
 from watercooler.identity.v1.app_service_pb2_grpc import AppServiceStub
 from watercooler.identity.v1.identity_service_pb2_grpc import IdentityServiceStub
@@ -51,6 +54,9 @@ def create_gateway(context: Context) -> Gateway:
         announcements=AnnouncementServiceStub(context.channel("feed")),
         search=SearchServiceStub(context.channel("search")),
         delivery=DeliveryServiceStub(context.channel("feed")),
+        asking=AskingServiceStub(context.channel("feed")),
+        ideas=IdeasServiceStub(context.channel("feed")),
+        policy=PolicyServiceStub(context.channel("feed")),
     )
     sessions = Sessions(context.database, context.settings)
     accounts = Accounts(clients, context.tokens)

@@ -13,9 +13,12 @@ from watercooler.identity.v1 import identity_service_pb2 as identity
 
 if TYPE_CHECKING:
     from watercooler.feed.v1.announcement_service_pb2_grpc import AnnouncementServiceAsyncStub
+    from watercooler.feed.v1.asking_service_pb2_grpc import AskingServiceAsyncStub
     from watercooler.feed.v1.delivery_service_pb2_grpc import DeliveryServiceAsyncStub
     from watercooler.feed.v1.drafting_service_pb2_grpc import DraftingServiceAsyncStub
     from watercooler.feed.v1.feed_service_pb2_grpc import FeedServiceAsyncStub
+    from watercooler.feed.v1.ideas_service_pb2_grpc import IdeasServiceAsyncStub
+    from watercooler.feed.v1.policy_service_pb2_grpc import PolicyServiceAsyncStub
     from watercooler.feed.v1.reading_service_pb2_grpc import ReadingServiceAsyncStub
     from watercooler.identity.v1.app_service_pb2_grpc import AppServiceAsyncStub
     from watercooler.identity.v1.identity_service_pb2_grpc import IdentityServiceAsyncStub
@@ -54,6 +57,9 @@ class Clients:
     announcements: AnnouncementServiceAsyncStub
     search: SearchServiceAsyncStub
     delivery: DeliveryServiceAsyncStub
+    asking: AskingServiceAsyncStub
+    ideas: IdeasServiceAsyncStub
+    policy: PolicyServiceAsyncStub
 
 
 @dataclass(frozen=True, slots=True, eq=False)

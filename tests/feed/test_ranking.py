@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.feed.queries.ranking import CANDIDATES, BadPin, pin, short_of, unpin
+from services.feed.queries.ranking import PINNED, BadPin, pin, short_of, unpin
 from services.feed.ranking import IN_A_ROW, REASONS_MAX, Ranked, Signals, order, rank
 
 
@@ -71,12 +71,12 @@ def test_an_order_keeps_every_post_and_no_author_fills_it(ranked: list[Ranked]) 
         assert found[0].score == max(each.score for each in ranked)
 
 
-@given(st.integers(0, 1 << 60), st.lists(st.uuids().map(str), max_size=CANDIDATES))
+@given(st.integers(0, 1 << 60), st.lists(st.uuids().map(str), max_size=PINNED))
 def test_a_token_pins_the_order(now: int, post_ids: list[str]) -> None:
     assert unpin(pin(now, post_ids)) == (now, [short_of(post_id) for post_id in post_ids])
 
 
-@pytest.mark.parametrize("pinned", [b"x", b"12345678x", b"\xff" * 8, b"\x00" * (8 + 6 * (CANDIDATES + 1))])
+@pytest.mark.parametrize("pinned", [b"x", b"12345678x", b"\xff" * 8, b"\x00" * (8 + 6 * (PINNED + 1))])
 def test_other_tokens_are_refused(pinned: bytes) -> None:
     with pytest.raises(BadPin):
         unpin(pinned)

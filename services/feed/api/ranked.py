@@ -13,8 +13,7 @@ from watercooler.feed.v1 import feed_service_pb2 as api
 from ..queries import ranking
 from .base import bad_token, page_size
 
-# An order of 300 posts in base64.
-TOKEN_CHARACTERS = 2_500
+TOKEN_CHARACTERS = 1_000
 
 
 async def ranked_page(database: Database, caller: Caller, request: api.ListTimelineRequest, now: datetime) -> api.ListTimelineResponse:

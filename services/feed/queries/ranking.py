@@ -21,6 +21,8 @@ from .reading import fetch_shade
 from .timelines import END, home
 
 CANDIDATES: Final = 300
+# So many follow the first page at most, so that a token stays as short as others: who wants more reads by time.
+PINNED: Final = 120
 DAYS: Final = 7
 REACTORS: Final = 50
 MY_RESPONSES: Final = 200
@@ -80,7 +82,7 @@ def pin(now_micros: int, post_ids: Sequence[str]) -> bytes:
 def unpin(pinned: bytes) -> tuple[int, list[bytes]]:
     """The moment and the posts of a pinned order. Raises BadPin."""
     rest = pinned[_PIN_BYTES:]
-    if len(pinned) < _PIN_BYTES or len(rest) % _SHORT_BYTES or len(rest) // _SHORT_BYTES > CANDIDATES:
+    if len(pinned) < _PIN_BYTES or len(rest) % _SHORT_BYTES or len(rest) // _SHORT_BYTES > PINNED:
         raise BadPin
     moment = int.from_bytes(pinned[:_PIN_BYTES], "big")
     if moment > 1 << 60:
@@ -104,7 +106,7 @@ async def read_ranked(
         ranked = order(await _ranked(tx, caller, await _candidates(tx, caller, now_micros), now_micros))
         ids = [each.post_id for each in ranked]
         best = {each.post_id: each for each in ranked}
-    page, rest = ids[:size], ids[size:]
+    page, rest = ids[:size], ids[size:size + PINNED]
     posts = await fetch_posts(tx, caller, page, hidden=False, pictures=pictures)
     shade = await fetch_shade(tx, caller, now_micros, FILTER_CONTEXT_HOME, without_lists=True)
     found = []

@@ -78,7 +78,17 @@ async def favicon(request: AnyRequest) -> Response[bytes]:
     return Response(b"", status_code=302, headers={"location": f"/assets/{name}", "cache-control": BRIEFLY}, media_type="text/plain")
 
 
+async def service_worker(request: AnyRequest) -> Response[bytes]:
+    """The script that shows pushes. At the root, so that it may open any page; asked for anew each time, so that a fix arrives."""
+    name = next((name for name in _assets if name.startswith("service-worker-")), "")
+    if not name:
+        return Response(b"", status_code=404, media_type="text/plain")
+    headers = {"cache-control": "no-cache", "service-worker-allowed": "/"}
+    return Response(_assets[name].encodings[""], media_type="text/javascript", headers=headers)
+
+
 route_handlers = [
+    HTTPRouteHandler("/service-worker.js", http_method="GET", include_in_schema=False)(service_worker),
     HTTPRouteHandler("/assets/{name:str}", http_method="GET", include_in_schema=False)(asset),
     HTTPRouteHandler("/favicon.ico", http_method="GET", include_in_schema=False)(favicon),
 ]

@@ -11,6 +11,7 @@ from ..http import AnyRequest, asked, clients, gateway, principal
 from ..problems import Refusal
 from ..views import Form, InvitationPage, PasswordForgottenPage, PasswordResetPage, SetupPage, SignInPage
 from .common import as_gateway, bad, get, go, organization_name, post, posted, problems, query, render, shell, told
+from .delivering import end_pushes
 
 
 @get("/setup", is_open=True)
@@ -71,6 +72,8 @@ async def sign_in(request: AnyRequest) -> Response[bytes]:
 @post("/sign-out")
 async def sign_out(request: AnyRequest) -> Response[bytes]:
     """End this device's session."""
+    if (found := principal(request)) is not None and found.session_id:
+        await end_pushes(request, found.session_id)
     return go(request, "/sign-in", cookies=[await http.sign_out(request)])
 
 

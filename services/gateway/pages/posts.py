@@ -453,11 +453,14 @@ async def _thread_page(
     root = (await with_strips(request, [found.root], [convert.post(found.root, people=people, replies=replies)]))[0]
     if root.announcement is not None and not root.announcement.is_own:
         await note_opened(request, root.id, root.announcement.version)
+    from . import asking  # which itself shows posts
+
+    root, question = await asking.of_thread(request, found.root, root)
     answered = next((convert.post(each) for each in found.replies if each.post_id == reply_to_id and not each.deleted), root)
     compose = compose_view(request, around, form=form, action=f"/posts/{answered.id}/replies", reply_to=answered)
     everybody = {each.author.person_id: convert.author(each.author) for each in [found.root, *found.replies] if not each.deleted}
     participants = [each for each in everybody.values() if not each.is_erased]
-    view = ThreadPage(shell=around, root=root, compose=compose, next_url=following, participants=participants[:12])
+    view = ThreadPage(shell=around, root=root, compose=compose, next_url=following, participants=participants[:12], question=question)
     return render(request, view, status)
 
 

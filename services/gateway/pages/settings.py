@@ -46,6 +46,7 @@ from .common import (
     translated,
     wants_fragment,
 )
+from .delivering import end_pushes
 
 OWN_FIELDS: Final = ("preferred_name", "pronouns", "location", "about", "languages")
 DIRECTORY_FIELDS: Final = ("title", "department")
@@ -206,6 +207,7 @@ async def end_session(request: AnyRequest) -> Response[bytes]:
     if session_id == "others":
         ended = await parts.sessions.list_of(me.person_id, "", SESSIONS_MAX, parts.context.now())
         await parts.sessions.end_all(me.person_id, parts.context.now(), keep=me.session_id)
+        await end_pushes(request, *(each.session_id for each in ended if each.session_id != me.session_id))
         for each in ended:
             if each.session_id != me.session_id:
                 parts.live.close_session(each.session_id)
@@ -214,6 +216,7 @@ async def end_session(request: AnyRequest) -> Response[bytes]:
     if found is None or found.person_id != me.person_id:
         raise Refusal(404, "")
     await parts.sessions.end(session_id)
+    await end_pushes(request, session_id)
     parts.live.close_session(session_id)
     if wants_fragment(request):
         return nothing(request)

@@ -3,17 +3,19 @@ import "htmx.org";
 import { startAnnouncements } from "./js/announcements.js";
 import { startChart } from "./js/chart.js";
 import { startCompose } from "./js/compose.js";
+import { startCost } from "./js/cost.js";
 import { startDrafts } from "./js/drafts.js";
 import { startFinder } from "./js/finder.js";
 import { startKeys } from "./js/keys.js";
 import { startLive } from "./js/live.js";
 import { startMenus } from "./js/menu.js";
+import { startPush } from "./js/push.js";
 import { startRequests } from "./js/requests.js";
 import { startTime } from "./js/time.js";
 import { startToasts } from "./js/toast.js";
 import { startUndo } from "./js/undo.js";
 
-for (const start of [startRequests, startToasts, startMenus, startFinder, startDrafts, startCompose, startUndo, startKeys, startChart, startTime, startAnnouncements, startLive]) {
+for (const start of [startRequests, startToasts, startMenus, startFinder, startDrafts, startCompose, startUndo, startKeys, startChart, startTime, startAnnouncements, startLive, startCost, startPush]) {
   start();
 }
 for (const tabs of document.querySelectorAll(".tabs")) {
