@@ -70,6 +70,8 @@ class Keyring:
 
     def __init__(self) -> None:
         self._ciphers: Ciphers = {}
+        self.forgotten = 0
+        """How often a key was dropped: what was opened before may hold what nobody may read any more."""
 
     async def seal(self, event: Message, tx: Transaction, now: int, fresh: Ciphers) -> tuple[bytes, bytes | None]:
         """The open and the sealed part of an event, both serialized; a missing key is made in `tx` and noted in `fresh`."""
@@ -133,6 +135,7 @@ class Keyring:
 
     def forget(self, person_id: str) -> None:
         """Drop a key from memory."""
+        self.forgotten += 1
         self._ciphers.pop(person_id, None)
 
     @staticmethod

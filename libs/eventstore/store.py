@@ -23,6 +23,8 @@ APPENDS_PER_COMMIT = 256
 # What is announced at each append, for those who follow the log in other processes.
 APPENDED = "events"
 
+RECENT = 512
+
 # What ends a whole transaction, whoever's statement met it; trying each append apart would only meet it again.
 _NOBODYS_FAULT = (StorageFull, DatabaseBusy)
 
@@ -63,6 +65,9 @@ class EventStore:
         self._pending: list[_Append] = []
         self._flusher: asyncio.Task[None] | None = None
         self._wakers: set[asyncio.Event] = set()
+        # The newest events of this process, without a gap; those who follow the log take them from here and neither read nor decrypt.
+        self._recent: list[Recorded] = []
+        self._recent_keys = 0
         self._batch_size = metrics.APPEND_BATCH_SIZE
         self._seconds = metrics.APPEND_SECONDS
         self._appended = metrics.EVENTS_APPENDED.labels(service=name)
@@ -95,7 +100,14 @@ class EventStore:
         return await self._all_recorded(rows)
 
     async def tail(self, after: int, limit: int) -> list[Recorded]:
-        """The next events of the log past a position."""
+        """The next events of the log past a position; fewer than `limit` only where there were no more, or others have just written.
+
+        They may be shared with other readers: who needs one otherwise makes a copy.
+        """
+        recent = self._recent
+        if recent and recent[0].position <= after + 1 <= recent[-1].position and self._recent_keys == self.keyring.forgotten:
+            start = after + 1 - recent[0].position
+            return recent[start:start + limit]
         rows = await self.database.fetch(
             f"SELECT {_COLUMNS} FROM events WHERE position > :after ORDER BY position LIMIT :limit", after=after, limit=limit
         )
@@ -154,7 +166,7 @@ class EventStore:
         erased: list[str] = []
         try:
             async with self.database.transaction() as tx:
-                positions = await self._write(tx, alone, fresh, erased)
+                positions, recorded = await self._write(tx, alone, fresh, erased)
         except Exception as error:
             if len(alone) > 1 and not isinstance(error, _NOBODYS_FAULT):
                 await self._commit_apart(alone)
@@ -164,12 +176,13 @@ class EventStore:
             for append in alone:
                 _fail(append, _meant(error, append))
             return
-        self._committed(alone, positions, fresh, erased)
+        self._committed(alone, positions, recorded, fresh, erased)
 
     async def _commit_apart(self, batch: list[_Append]) -> None:
         """One commit still, but each append in a savepoint of its own, so that only the ones at fault fail."""
         kept: list[_Append] = []
         positions: list[int] = []
+        recorded: list[Recorded] = []
         fresh: Ciphers = {}
         erased: list[str] = []
         failures: list[tuple[_Append, Exception]] = []
@@ -180,13 +193,15 @@ class EventStore:
                     gone: list[str] = []
                     try:
                         async with tx.savepoint():
-                            positions += await self._write(tx, [append], made, gone)
+                            written, events = await self._write(tx, [append], made, gone)
                     except _NOBODYS_FAULT:
                         raise  # the transaction is over: none of them is stored
                     except Exception as error:
                         failures.append((append, _meant(error, append)))
                     else:
                         kept.append(append)
+                        positions += written
+                        recorded += events
                         fresh.update(made)
                         erased += gone
         except Exception as error:
@@ -197,18 +212,33 @@ class EventStore:
             return
         for append, failure in failures:
             _fail(append, failure)
-        self._committed(kept, positions, fresh, erased)
+        self._committed(kept, positions, recorded, fresh, erased)
 
-    def _committed(self, batch: list[_Append], positions: list[int], fresh: Ciphers, erased: list[str]) -> None:
+    def _committed(
+        self, batch: list[_Append], positions: list[int], recorded: list[Recorded], fresh: Ciphers, erased: list[str]
+    ) -> None:
         for person_id in erased:
             self.keyring.forget(person_id)
         self.keyring.remember(fresh)
+        self._remember([] if erased else recorded)
         for append, position in zip(batch, positions, strict=True):
             self._appended.inc(len(append.events))
             if not append.done.done():
                 append.done.set_result(position)
 
-    async def _write(self, tx: Transaction, batch: list[_Append], fresh: Ciphers, erased: list[str]) -> list[int]:
+    def _remember(self, recorded: list[Recorded]) -> None:
+        """Hold what was just committed for `tail`; what somebody erased is in it may not be held on to."""
+        recent = self._recent
+        if not recorded or self._recent_keys != self.keyring.forgotten or (recent and recent[-1].position + 1 != recorded[0].position):
+            recent.clear()
+            self._recent_keys = self.keyring.forgotten
+        recent += recorded
+        if len(recent) > 2 * RECENT:
+            del recent[:-RECENT]
+
+    async def _write(
+        self, tx: Transaction, batch: list[_Append], fresh: Ciphers, erased: list[str]
+    ) -> tuple[list[int], list[Recorded]]:
         await tx.lock("events")
         position = await _head(tx)
         now = time.time_ns() // 1_000
@@ -232,7 +262,8 @@ class EventStore:
                     "actor_id": meta.actor_id, "correlation_id": meta.correlation_id or event_id,
                     "causation_id": meta.causation_id, "traceparent": meta.traceparent, "record_time": now,
                 })
-                recorded.append(Recorded(event_id, append.stream, version, position, now, event, meta))
+                known = meta if meta.correlation_id else meta._replace(correlation_id=event_id)
+                recorded.append(Recorded(event_id, append.stream, version, position, now, event, known))
                 mark = marks(type(event))
                 if mark.erases:  # at once, so that what the same commit holds of this person afterwards gets a key of its own
                     person_id = getattr(event, mark.subject)
@@ -251,7 +282,7 @@ class EventStore:
             for projection in self.projections(type(event_recorded.data)):
                 await projection.apply(event_recorded, tx)
         await tx.announce(APPENDED)
-        return positions
+        return positions, recorded
 
     def projections(self, event_type: type[Message]) -> tuple[Projection, ...]:
         """The inline projections that take this type of event."""

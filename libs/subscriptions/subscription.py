@@ -7,6 +7,7 @@ import grpc
 
 from libs.db.database import DatabaseBusy, StorageFull
 from libs.eventstore.model import Log, Recorded
+from libs.eventstore.store import EventStore
 from libs.rpc.errors import RpcError, read
 from libs.telemetry import logs, metrics
 
@@ -19,6 +20,8 @@ FIRST_PAUSE_SECONDS = 0.05
 POLL_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 5.0
 LAG_SECONDS = 1.0
+# So long after an operator asked for another try at a parked stream it is had.
+PARKED_SECONDS = 1.0
 
 _log = logs.get_logger(__name__)
 
@@ -37,6 +40,9 @@ class Subscription:
         """What the consumer's checkpoint holds; less than `position` where the events between were of no interest to it."""
         self._stale = False
         self._lag_time = 0.0
+        self._parked_time = float("-inf")
+        # Whether a short batch means that there was no more, so that it need not be asked for.
+        self._tells_end = isinstance(log, EventStore)
         self._parked: set[str] = set()
         self._moved = asyncio.Condition()
         self._waker: asyncio.Event | None = None
@@ -91,9 +97,11 @@ class Subscription:
             if told:
                 _log.warning("subscription goes on", subscription=self.consumer.name)
                 pause, told = POLL_SECONDS, ""
-            if moved:
-                if self.consumer.linger_seconds and moved < self.batch:  # a full batch means that more waits: that is no time to gather
-                    await asyncio.sleep(self.consumer.linger_seconds)
+            linger = self.consumer.linger_seconds
+            if moved == self.batch or (moved and not linger and not self._tells_end):
+                continue
+            if moved and linger:  # a full batch means that more waits: that is no time to gather
+                await asyncio.sleep(linger)
             elif not self._ending:
                 try:
                     async with asyncio.timeout(POLL_SECONDS):
@@ -113,7 +121,10 @@ class Subscription:
             await self.prepare()
         events = await self.log.tail(self.position, self.batch)
         if events or self._parked:
-            await self.retry_parked()
+            now = asyncio.get_running_loop().time()
+            if self._parked or now - self._parked_time >= PARKED_SECONDS:
+                self._parked_time = now
+                await self.retry_parked()
         if not events:
             self._lag.set(0)
             return 0

@@ -21,7 +21,7 @@ from libs.subscriptions import rebuild
 from libs.subscriptions.consumers import Erasure, ErasureConsumer, ProjectionConsumer
 from libs.subscriptions.subscription import Subscription
 from watercooler.common.v1.blob_pb2 import Attachment
-from watercooler.feed.v1.events_pb2 import PostDeleted, PostEdited, PostPublished
+from watercooler.feed.v1.events_pb2 import AuthorErased, PostDeleted, PostEdited, PostPublished
 from watercooler.identity.v1.events_pb2 import PersonAdded, PersonErased, Profile
 
 META = Metadata("ann", "correlation", "cause", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
@@ -389,6 +389,25 @@ class EventStoreContract(DatabaseFactory):
         async with asyncio.timeout(60):
             await asyncio.gather(follow(), *(write(w) for w in range(writers)))
         assert seen == list(range(1, writers * each + 1))
+        await other.close()
+
+    async def test_what_was_just_written_is_tailed_as_it_stands(self, database: Database, tmp_path: Path) -> None:
+        """Followers are handed what the writer holds in memory: it equals what another process reads, and goes with the key."""
+        other = await self.open(tmp_path)
+        store, writer, reader = (EventStore("test", each) for each in (database, other, other))
+        await store.append("post-1", 0, [published(1, "a personal remark")], META)
+        await store.append("post-2", 0, [published(2), published(3)], Metadata(""))
+        await writer.append("post-3", 0, [published(4)], META)
+        await store.append("post-4", 0, [published(5)], META)
+        for after in range(5):
+            for limit in (1, 2, 10):
+                had = await store.tail(after, limit)
+                assert had == (await reader.tail(after, limit))[:len(had)]
+                assert had
+        assert await store.tail(5, 10) == []
+        author_id = published(1).author_id
+        await store.append(f"author-{author_id}", 0, [AuthorErased(person_id=author_id)], META)
+        assert [event.erased for event in await store.tail(0, 10) if isinstance(event.data, PostPublished)] == [True] * 5
         await other.close()
 
     async def test_personal_fields_are_sealed_in_the_table(self, database: Database) -> None:
