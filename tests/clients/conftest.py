@@ -59,11 +59,9 @@ class Server:
             with opener.open(urllib.parse.urljoin(self.address, _unescaped(target[1])), body, timeout=20) as answer:
                 return str(answer.read().decode())
 
-        with opener.open(f"{self.address}/sign-in", timeout=20) as answer:
-            page = answer.read().decode()
-        submit(page, "/sign-in", {"email": email, "password": PASSWORD})
         with opener.open(url, timeout=20) as answer:
-            consent = answer.read().decode()
+            page = answer.read().decode()
+        consent = submit(page, "/sign-in", {"email": email, "password": PASSWORD})
         shown = submit(consent, "/oauth/authorize", {}, decision="allow")
         code = re.search(r'id="oauth-code"[^>]*value="([^"]+)"', shown)
         assert code is not None, shown
