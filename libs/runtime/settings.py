@@ -526,7 +526,9 @@ class Settings:
     )
     link_preview_hosts: str = field(
         default="",
-        metadata=_about(hosts(), "Machines of the own network whose pages are shown as previews of links to all readers; else public ones only."),
+        metadata=_about(
+            hosts(), "Machines of the own network whose pages are shown as previews of links, to all readers; others must be public."
+        ),
     )
     private_hosts: str = field(
         default="",

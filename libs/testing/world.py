@@ -90,7 +90,7 @@ class World:
         """
         if server := os.environ.get("WATERCOOLER_TEST_DATABASE_URL"):
             settings.setdefault("database_url", await _databases(server, folder, services))
-        embedded = Embedded(services, replace(Settings(data=folder / "var", log_level="warning"), **settings))
+        embedded = Embedded(services, replace(Settings(data=folder / "var", log_level="warning", link_previews=False), **settings))
         await embedded.start()
         try:
             yield cls(embedded)

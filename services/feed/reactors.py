@@ -10,7 +10,7 @@ from libs.eventstore.handle import handle
 from libs.eventstore.model import Metadata, Recorded, micros
 from libs.runtime.service import Context
 from libs.telemetry import logs, metrics
-from watercooler.feed.v1.events_pb2 import AuthorErased, PostDeleted, PostEdited, PostPublished
+from watercooler.feed.v1.events_pb2 import AuthorErased, LinkPreviewed, PostDeleted, PostEdited, PostPublished
 from watercooler.feed.v1.moderation_events_pb2 import KeptPostDiscarded
 from watercooler.identity.v1.events_pb2 import PersonErased
 
@@ -97,7 +97,9 @@ async def _discard(context: Context, event: Recorded) -> None:
         return  # it is put aside with its files
     written = [each.data for each in await context.events.read(f"post-{deleted.post_id}")]
     versions = [data for data in written if isinstance(data, PostPublished | PostEdited)]
-    if blob_ids := {attachment.blob_id for version in versions for attachment in version.attachments}:
+    blob_ids = {attachment.blob_id for version in versions for attachment in version.attachments}
+    blob_ids |= {data.preview.image_blob_id for data in written if isinstance(data, LinkPreviewed) and data.preview.image_blob_id}
+    if blob_ids:
         async with context.database.transaction() as tx:
             await files.discard(tx, blob_ids)
 

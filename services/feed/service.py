@@ -71,6 +71,7 @@ from .exporting import Exporting, Recalling, WakingExporting
 from .keeping import Keeping, WakingKeeping
 from .mentioning import Mentioning
 from .moderating import Enforcing, Watching
+from .previews import Previewing, Previews
 from .projections import Activity, Communities, FollowLists, Groups, Notifications, People, Posts, Responses, Standings, Timelines
 from .projections.announcements import Announcements
 from .projections.asking import Enquiries, Ideas, Praises, Questions
@@ -99,6 +100,7 @@ def assemble(context: Context) -> Assembly:
     schedule = Schedule(context, drafting.publish)
     keeping, exporting = Keeping(context), Exporting(context)
     sending = Sending(context)
+    previews = Previews(context)
     return Assembly(
         servicers=(
             (add_FeedServiceServicer_to_server, posts),
@@ -115,13 +117,13 @@ def assemble(context: Context) -> Assembly:
         ),
         reactors=(
             ("identity", Erasing(context)), ("feed", Clearing(context)), ("feed", Sweeping(context)), ("feed", Waking(schedule)), ("feed", Mentioning(context)), ("identity", SigningOut(context)),
-            ("feed", Announcing(context)),
+            ("feed", Announcing(context)), ("feed", Previewing(context, previews)),
             ("feed", Enforcing(context)), ("feed", Watching(context)), ("feed", Recalling(context)), ("feed", WakingKeeping(keeping)),
             ("feed", WakingExporting(exporting)),
             ("feed", Telling(context, sending, "feed")), ("identity", Telling(context, sending, "identity")),
         ),
         tasks=(
-            keeping.run, exporting.run, sending.run,
+            keeping.run, exporting.run, sending.run, previews.run,
             lambda: route_questions(context), lambda: release_on_the_hour(context),
             lambda: gauge_engagement(context), lambda: close_polls(context), Reminders(context).run, schedule.run, pushing.run, digests.run),
         consumers=(("feed", PushQueue(context, pushing.wake)),),

@@ -4,7 +4,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
-from libs.db.database import Database, Row, Transaction
+from libs.db.database import Database, Row, Transaction, in_list
 from watercooler.feed.v1.feed_service_pb2 import Author, Post
 
 _READ_AT_ONCE = 200
@@ -47,7 +47,10 @@ async def files_of(tx: Transaction, author_id: str) -> set[str]:
     aside = await tx.fetch(
         "SELECT k.card FROM kept_posts k JOIN posts p ON p.post_id = k.post_id WHERE p.author_id = :author_id", author_id=author_id
     )
-    return _files([*cards, *revisions, *aside])
+    previews = await tx.fetch(
+        "SELECT i.blob_id FROM preview_images i JOIN posts p ON p.post_id = i.post_id WHERE p.author_id = :author_id", author_id=author_id
+    )
+    return _files([*cards, *revisions, *aside]) | {row["blob_id"] for row in previews}
 
 
 async def unused(database: Database, blob_ids: Iterable[str]) -> set[str]:
@@ -81,6 +84,10 @@ async def unused(database: Database, blob_ids: Iterable[str]) -> set[str]:
             last = rows[-1]
             given = {"post_id": last["post_id"], "number": last["number"]} if ":number" in more else {"post_id": last["post_id"]}
             rows = await database.fetch(more, limit=_READ_AT_ONCE, **given)
+    if left:
+        wanted, params = in_list("b", sorted(left))
+        rows = await database.fetch(f"SELECT DISTINCT blob_id FROM preview_images WHERE blob_id IN ({wanted})", **params)
+        left -= {row["blob_id"] for row in rows}
     if left:
         people = await database.fetch("SELECT card FROM people WHERE photo_blob_id <> ''")
         left -= {Author.FromString(bytes(row["card"])).photo_blob_id for row in people}
