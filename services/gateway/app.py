@@ -16,6 +16,7 @@ from watercooler.feed.v1.delivery_service_pb2_grpc import DeliveryServiceStub
 from watercooler.feed.v1.drafting_service_pb2_grpc import DraftingServiceStub
 from watercooler.feed.v1.feed_service_pb2_grpc import FeedServiceStub
 from watercooler.feed.v1.ideas_service_pb2_grpc import IdeasServiceStub
+from watercooler.feed.v1.integration_service_pb2_grpc import IntegrationServiceStub
 from watercooler.feed.v1.policy_service_pb2_grpc import PolicyServiceStub
 from watercooler.feed.v1.reading_service_pb2_grpc import ReadingServiceStub
 from watercooler.identity.v1.app_service_pb2_grpc import AppServiceStub
@@ -30,6 +31,7 @@ from .edge import API, Edge
 from .files import route_handlers as file_handlers
 from .health import route_handlers as health_handlers
 from .http import AnyRequest, Gateway, asked
+from .incoming import route_handlers as incoming_handlers
 from .live import Live
 from .live_routes import route_handlers as live_handlers
 from .mastodon.entities import Site as Images
@@ -48,6 +50,7 @@ def create_gateway(context: Context) -> Gateway:
     clients = Clients(
         identity=IdentityServiceStub(context.channel("identity")),
         apps=AppServiceStub(context.channel("identity")),
+        integrations=IntegrationServiceStub(context.channel("feed")),
         feed=FeedServiceStub(context.channel("feed")),
         reading=ReadingServiceStub(context.channel("feed")),
         drafting=DraftingServiceStub(context.channel("feed")),
@@ -104,6 +107,7 @@ def create_app(gateway: Gateway) -> Edge:
             *health_handlers,
             *live_handlers,
             *oauth_handlers,
+            *incoming_handlers,
             Router(path="/", route_handlers=list(pages.route_handlers), include_in_schema=False),
         ],
         before_request=check_form,

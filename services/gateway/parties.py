@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from watercooler.feed.v1.drafting_service_pb2_grpc import DraftingServiceAsyncStub
     from watercooler.feed.v1.feed_service_pb2_grpc import FeedServiceAsyncStub
     from watercooler.feed.v1.ideas_service_pb2_grpc import IdeasServiceAsyncStub
+    from watercooler.feed.v1.integration_service_pb2_grpc import IntegrationServiceAsyncStub
     from watercooler.feed.v1.policy_service_pb2_grpc import PolicyServiceAsyncStub
     from watercooler.feed.v1.reading_service_pb2_grpc import ReadingServiceAsyncStub
     from watercooler.identity.v1.app_service_pb2_grpc import AppServiceAsyncStub
@@ -51,6 +52,7 @@ class Clients:
 
     identity: IdentityServiceAsyncStub
     apps: AppServiceAsyncStub
+    integrations: IntegrationServiceAsyncStub
     feed: FeedServiceAsyncStub
     reading: ReadingServiceAsyncStub
     drafting: DraftingServiceAsyncStub

@@ -3,12 +3,29 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import access, broadcasts, communities, delivery, drafts, events, imports, inbox, people, posts, reading, sharing, uploads
+from . import (
+    access,
+    broadcasts,
+    communities,
+    delivery,
+    drafts,
+    events,
+    imports,
+    inbox,
+    integrations,
+    people,
+    posts,
+    reading,
+    sharing,
+    uploads,
+)
 from .asyncapi import asyncapi_json
 from .openapi import openapi_json
 from .operations import route_handlers as _routes
 
 # Declared by being imported, in this order in the document.
-MODULES = (people, access, posts, sharing, drafts, reading, communities, inbox, delivery, broadcasts, uploads, imports, events)
+MODULES = (
+    people, access, posts, sharing, drafts, reading, communities, inbox, delivery, broadcasts, uploads, imports, integrations, events,
+)
 
 route_handlers: list[Any] = [*_routes(), openapi_json, asyncapi_json]

@@ -29,6 +29,7 @@ _TAGS = {
     "search": "Search.",
     "uploads": "Images.",
     "imports": "Imports, for administrators.",
+    "integrations": "Apps, webhooks, bots and their commands.",
     "operation": "For those who operate the network.",
 }
 _ERRORS: dict[str, str] = {
