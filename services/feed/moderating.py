@@ -132,6 +132,8 @@ class Watching:
             if community_id:
                 own, _ = await policy_queries.fetch_watch(tx, community_id)
                 words += own
+            if not words:
+                return
             to_administrators = not community_id or await queries.author_moderates(tx, community_id, data.author_id)
         text = normal("\n".join([
             plain(data.body), data.warning, *(one.description for one in data.attachments),
