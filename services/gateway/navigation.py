@@ -16,9 +16,12 @@ def navigation(*, unread_count: int = 0, is_guest: bool = False) -> list[NavEntr
         NavEntry(key="home", label=N_("Home"), url="/", icon="house"),
         NavEntry(key="announcements", label=N_("Announcements"), url="/announcements", icon="megaphone"),
         NavEntry(key="communities", label=N_("Communities"), url="/communities", icon="users-round"),
+        NavEntry(key="asking", label=N_("Ask and ideas"), url="/questions", icon="circle-question-mark"),
         NavEntry(key="people", label=N_("People"), url="/people", icon="contact-round"),
         NavEntry(key="organization", label=N_("Organisation"), url="/organisation", icon="network"),
         NavEntry(key="saved", label=N_("Saved"), url="/saved", icon="bookmark"),
+        NavEntry(key="lists", label=N_("Lists"), url="/lists", icon="list"),
+        NavEntry(key="drafts", label=N_("Drafts"), url="/drafts", icon="file-pen"),
         NavEntry(key="notifications", label=N_("Notifications"), url="/notifications", icon="bell", count=unread_count),
     ]
     if is_guest:

@@ -21,7 +21,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from babel import Locale, UnknownLocaleError
 from babel.core import negotiate_locale
-from babel.dates import format_date, format_datetime, format_skeleton, format_time
+from babel.dates import format_date, format_datetime, format_skeleton, format_time, format_timedelta
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.numbers import format_compact_decimal, format_decimal, format_percent
@@ -178,6 +178,11 @@ def local_clock(zone: str) -> str:
     return format_time(reader.now.astimezone(_zone(zone)), "short", tzinfo=_zone(zone), locale=reader.locale)
 
 
+def lasting(seconds: int) -> str:
+    """A length of time in its largest unit, such as "3 days"."""
+    return format_timedelta(timedelta(seconds=seconds), threshold=1, locale=_reader.get().locale)
+
+
 def number(value: float) -> str:
     """A number with the reader's separators, shortened where only its size matters."""
     return _number(value, _reader.get().locale)
@@ -308,6 +313,7 @@ class Renderer:
             full_time=full_time,
             hue=hue,
             initials=initials,
+            lasting=lasting,
             language_name=language_name,
             number=number,
             percent=percent,

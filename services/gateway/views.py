@@ -11,6 +11,7 @@ means the list is at its end.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any, ClassVar, Literal
 
@@ -599,6 +600,7 @@ class CommunityPage(Page, frozen=True, kw_only=True):
     page: PostPage
     # None where the reader may not post.
     compose: ComposeView | None = None
+    experts: list[PersonRef] = []
 
 
 class MemberRow(View, frozen=True, kw_only=True):
@@ -710,6 +712,8 @@ class PersonPage(Page, frozen=True, kw_only=True):
     nav_key: ClassVar[str] = "people"
     person: PersonView
     page: PostPage
+    # What they were thanked for: views_asking.ValueCount.
+    praise: Sequence[View] = ()
 
 
 class FollowsPage(Page, frozen=True, kw_only=True):

@@ -28,6 +28,7 @@ from ..views import (
     RequestsPage,
 )
 from . import convert
+from .asking import experts_of
 from .common import (
     TOKEN_CHARACTERS,
     bad,
@@ -90,7 +91,7 @@ async def communities(request: AnyRequest) -> Response[bytes]:
 
 @get("/communities/{community_id:str}")
 async def show_community(request: AnyRequest) -> Response[bytes]:
-    """A community's posts, or what it is about for those who may not read them: eight calls."""
+    """A community's posts, or what it is about for those who may not read them: nine calls."""
     community_id = path_id(request, "community_id")
     path = f"/communities/{community_id}"
     if is_continuation(request):
@@ -100,11 +101,13 @@ async def show_community(request: AnyRequest) -> Response[bytes]:
     owners: list[PersonRef] = []
     moderators: list[PersonRef] = []
     members: list[PersonRef] = []
+    experts: list[PersonRef] = []
     page = PostPage()
     if found.readable:
         scope = f"community:{community_id}"
-        page, rows = await asyncio.gather(
+        page, experts, rows = await asyncio.gather(
             timeline(request, feed.TIMELINE_KIND_COMMUNITY, community_id, path, live_scope=scope),
+            experts_of(request, community_id),
             asyncio.gather(*(
                 services.feed.ListMembers(feed.ListMembersRequest(community_id=community_id, page_size=FACES, role=role))
                 for role in (ROLES["owner"], ROLES["moderator"], feed_events.MEMBER_ROLE_UNSPECIFIED)
@@ -114,7 +117,7 @@ async def show_community(request: AnyRequest) -> Response[bytes]:
     view = convert.community(found, owners=owners, moderators=moderators, members=members, is_administrator=me.is_administrator)
     may_write = view.membership in ("member", "moderator", "owner") and not found.archived
     compose = compose_view(request, around, audience=f"community:{community_id}") if may_write else None
-    return render(request, CommunityPage(shell=around, community=view, page=page, compose=compose))
+    return render(request, CommunityPage(shell=around, community=view, page=page, compose=compose, experts=experts))
 
 
 

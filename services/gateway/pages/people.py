@@ -16,7 +16,9 @@ from ..neighbours import spared
 from ..problems import Refusal
 from ..rendering import address
 from ..views import FollowFragment, FollowsPage, Option, OrganizationPage, PeopleFragment, PeoplePage, PersonPage, PersonRow, PostPage
+from ..views_asking import ValueCount
 from . import convert
+from .asking import praise_of
 from .common import (
     TOKEN_CHARACTERS,
     fragment_shell,
@@ -148,20 +150,21 @@ async def show_person(request: AnyRequest) -> Response[bytes]:
         around = lacking(around, told(request, "Posts and communities cannot be shown just now: try again in a moment."))
         view = convert.person_view(found, chart, [], None, me.person_id)
         return render(request, PersonPage(shell=around, person=view, page=PostPage()))
-    page, relation, communities = of_feed
+    page, relation, communities, praise = of_feed
     view = convert.person_view(found, chart, communities.communities, relation, me.person_id)
-    return render(request, PersonPage(shell=around, person=view, page=page))
+    return render(request, PersonPage(shell=around, person=view, page=page, praise=praise))
 
 
-async def _in_feed(request: AnyRequest, person_id: str, path: str) -> tuple[PostPage, Any, feed.ListCommunitiesResponse]:
-    """What feed knows of a person: three calls."""
+async def _in_feed(request: AnyRequest, person_id: str, path: str) -> tuple[PostPage, Any, feed.ListCommunitiesResponse, list[ValueCount]]:
+    """What feed knows of a person: four calls."""
     services = clients(request)
-    page, relation, communities = await asyncio.gather(
+    page, relation, communities, praise = await asyncio.gather(
         timeline(request, feed.TIMELINE_KIND_PERSON, person_id, path, live_scope=f"person:{person_id}"),
         optional(services.feed.GetRelationship(feed.GetRelationshipRequest(person_id=person_id))),
         services.feed.ListCommunities(feed.ListCommunitiesRequest(member_id=person_id, page_size=30)),
+        praise_of(request, person_id),
     )
-    return page, relation, communities
+    return page, relation, communities, praise
 
 
 @post("/people/{person_id:str}/follow")

@@ -288,6 +288,8 @@ async def show_compose(request: AnyRequest) -> Response[bytes]:
     """The box on a page of its own."""
     around = await shell(request)
     values = {"body": query(request, "body", 2_000)} if query(request, "body", 2_000) else {}
+    if query(request, "question", 1):
+        values["question"] = "1"
     quoted = await _quoted(request, query(request, "quote", 36))
     view = compose_view(request, around, audience=query(request, "audience", 60), form=Form(values=values), quoted=quoted)
     return render(request, ComposePage(shell=around, compose=view))
