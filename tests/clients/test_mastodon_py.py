@@ -387,10 +387,12 @@ class Heard(StreamListener):
                 return value
 
 
-def test_streams(ben: Mastodon, carla: Mastodon, until: Ask) -> None:
-    ben.account_follow(carla.me())
-    made = ben.list_create("Streamed")
-    ben.list_accounts_add(made, [carla.me()])
+def test_streams_and_their_end(server: Server, ben: Mastodon, carla: Mastodon, until: Ask) -> None:
+    client = Mastodon(client_id=ben.client_id, client_secret=ben.client_secret, api_base_url=server.address)
+    client.log_in(server.ben[1], PASSWORD, scopes=SCOPES, allow_http=True)
+    client.account_follow(carla.me())
+    made = client.list_create("Streamed")
+    client.list_accounts_add(made, [carla.me()])
     opened: list[tuple[Heard, Any]] = []
 
     def listen(start: Callable[..., Any], *arguments: Any) -> Heard:
@@ -398,25 +400,27 @@ def test_streams(ben: Mastodon, carla: Mastodon, until: Ask) -> None:
         opened.append((heard, start(*arguments, listener=heard, run_async=True)))
         return heard
 
-    user, everybody, local = listen(ben.stream_user), listen(ben.stream_public), listen(ben.stream_local)
-    tag, of_list, direct = listen(ben.stream_hashtag, "streamed"), listen(ben.stream_list, made), listen(ben.stream_direct)
-    try:
-        until(lambda: all(handle.is_receiving() for _, handle in opened))
-        post = carla.status_post("Live from the lake #streamed @ben.ito")
-        for heard in (user, everybody, local, tag, of_list):
-            assert heard.wait("update").id == post.id
-        assert user.wait("notification").status.id == post.id
-        carla.status_update(post, "Live from the river #streamed @ben.ito")
-        assert "river" in user.wait("status.update").content
-        secret = carla.status_post("@ben.ito only you", visibility="direct")
-        assert direct.wait("conversation").last_status.id == secret.id
-        ben.create_filter_v2(title="Live", context=["home"], filter_action="warn", keywords_attributes=[{"keyword": "nothing"}])
-        user.wait("filters_changed")
-        carla.status_delete(post)
-        assert user.wait("delete") == post.id
-    finally:
-        for _, handle in opened:
-            handle.close()
+    user, everybody, local = listen(client.stream_user), listen(client.stream_public), listen(client.stream_local)
+    tag, of_list, direct = listen(client.stream_hashtag, "streamed"), listen(client.stream_list, made), listen(client.stream_direct)
+    notified = listen(client.stream_user_notifications)
+    until(lambda: all(handle.is_receiving() for _, handle in opened))
+    post = carla.status_post("Live from the lake #streamed @ben.ito")
+    for heard in (user, everybody, local, tag, of_list):
+        assert heard.wait("update").id == post.id
+    assert user.wait("notification").status.id == post.id and notified.wait("notification").status.id == post.id
+    carla.status_update(post, "Live from the river #streamed @ben.ito")
+    assert "river" in user.wait("status.update").content
+    secret = carla.status_post("@ben.ito only you", visibility="direct")
+    assert direct.wait("conversation").last_status.id == secret.id
+    client.create_filter_v2(title="Live", context=["home"], filter_action="warn", keywords_attributes=[{"keyword": "nothing"}])
+    user.wait("filters_changed")
+    passed = carla.status_reblog(ben.status_post("To be passed on"))
+    until(lambda: user.wait("update").id == passed.id)
+    carla.status_delete(post)
+    assert user.wait("delete") == post.id
+    # The token's end is that of its streams.
+    client.revoke_access_token(allow_http=True)
+    until(lambda: not any(handle.is_receiving() for _, handle in opened))
 
 
 def test_one_websocket_with_several_streams(ben: Mastodon, carla: Mastodon, until: Ask) -> None:
@@ -441,14 +445,3 @@ def _told(heard: Heard, carla: Mastodon) -> Any:
     except queue.Empty:
         return None
     return value if name == "update" else None
-
-
-def test_a_revoked_token_ends_its_streams(server: Server, until: Ask) -> None:
-    client_id, client_secret = Mastodon.create_app("tests of endings", api_base_url=server.address, scopes=SCOPES)
-    client = Mastodon(client_id=client_id, client_secret=client_secret, api_base_url=server.address)
-    client.log_in(server.ben[1], PASSWORD, scopes=SCOPES, allow_http=True)
-    heard = Heard()
-    handle = client.stream_user(heard, run_async=True)
-    until(handle.is_receiving)
-    client.revoke_access_token(allow_http=True)
-    until(lambda: not handle.is_receiving())
