@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from .following import FromNow
 
 SECONDS: Final = 1.0
-ANSWERS: Final = 500
+BYTES: Final = 16 << 20
 
 
 class Answer(NamedTuple):
@@ -30,6 +30,7 @@ class Freshness:
         self._followed: tuple[FromNow, ...] = ()
         self._writes = 0
         self._held: OrderedDict[tuple[str, ...], tuple[float, tuple[int, ...], Answer]] = OrderedDict()
+        self._bytes = 0
 
     def watch(self, *followed: FromNow) -> None:
         """The consumers that hear of every event of the logs that answers are made of."""
@@ -50,7 +51,7 @@ class Freshness:
         if held is None:
             return None
         if held[0] < time.monotonic() or held[1] != self.mark():
-            del self._held[key]
+            self._drop(key)
             return None
         return held[2]
 
@@ -58,6 +59,13 @@ class Freshness:
         """Hold an answer that was begun at this mark."""
         if not mark or mark != self.mark():
             return
+        self._drop(key)
         self._held[key] = (time.monotonic() + SECONDS, mark, answer)
-        while len(self._held) > ANSWERS:
-            self._held.popitem(last=False)
+        self._bytes += len(answer.body)
+        while self._bytes > BYTES:
+            self._drop(next(iter(self._held)))
+
+    def _drop(self, key: tuple[str, ...]) -> None:
+        held = self._held.pop(key, None)
+        if held is not None:
+            self._bytes -= len(held[2].body)

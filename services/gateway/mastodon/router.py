@@ -7,7 +7,7 @@ A call is declared once:
 """
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -16,6 +16,7 @@ import msgspec
 from libs.rpc import auth
 from libs.telemetry import traces
 
+from ..freshness import Answer
 from ..http import Asked, Gateway
 from ..parties import Principal
 from ..problems import Refusal
@@ -222,7 +223,8 @@ class Table:
 
 
 async def answer(call: Call) -> None:
-    """Check the scope, do the call, send what it answers."""
+    """Check the scope, do the call, send what it answers; a question asked again while nothing has happened is answered from memory."""
+    mark: tuple[int, ...] = ()
     found = call.route
     principal = call.asked.principal
     headers = call.scope["headers"]
@@ -237,6 +239,13 @@ async def answer(call: Call) -> None:
     else:
         if principal.token_id and not allows(principal.scopes, found.scope):
             raise lacks(found.scope.removesuffix(":me"))
+        fresh = call.gateway.fresh
+        mine = (principal.person_id, call.path, call.query.decode("latin-1"))
+        if found.method == "GET" and principal.person_id:
+            if (kept := fresh.find(*mine)) is not None:
+                await send_json(call, 200, kept.body, [(b"link", kept.link.encode("latin-1"))] if kept.link else [])
+                return
+            mark = fresh.mark()
         with auth.acting(call.gateway.context.tokens.sign(caller_of(principal))):
             result = await found.handler(call)
     if isinstance(result, Streamed):
@@ -248,6 +257,13 @@ async def answer(call: Call) -> None:
         extra += result.headers
         result = result.body
     body = result if isinstance(result, bytes) else _encode(result)
+    if mark and status == 200 and all(name == b"link" for name, _ in extra):
+        fresh.keep(mark, Answer(body, extra[0][1].decode("latin-1") if extra else ""), *mine)
+    await send_json(call, status, body, extra)
+
+
+async def send_json(call: Call, status: int, body: bytes, extra: Sequence[tuple[bytes, bytes]]) -> None:
+    """Send a body; JSON unless a header says otherwise."""
     head = [_JSON] if not any(name == b"content-type" for name, _ in extra) else []
     await call.send({
         "type": "http.response.start", "status": status, "headers": [*head, (b"content-length", str(len(body)).encode()), *extra]

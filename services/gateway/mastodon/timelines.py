@@ -3,12 +3,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
 from watercooler.feed.v1 import feed_service_pb2 as feed
 from watercooler.feed.v1 import reading_service_pb2 as reading
 
-from ..freshness import Answer
 from . import entities
 from .errors import not_found
 from .paging import is_post_id, links, page_of
@@ -18,10 +15,6 @@ from .router import Call, Reply, route
 @route("GET", "/api/v1/timelines/home", "read:statuses")
 async def home(call: Call) -> Reply:
     """What the people, communities and tags that one follows have brought, newest first."""
-    fresh, mine = call.gateway.fresh, (call.me.person_id, call.path, call.query.decode("latin-1"))
-    if (kept := fresh.find(*mine)) is not None:
-        return Reply(kept.body, link=kept.link)
-    mark = fresh.mark()
     page = page_of(call)
     found = await call.clients.feed.ListTimeline(
         feed.ListTimelineRequest(
@@ -32,10 +25,9 @@ async def home(call: Call) -> Reply:
     posts = found.posts
     if not posts:
         return Reply([])
-    shown = msgspec.json.encode(await call.shown.statuses(posts))
-    answer = Answer(shown, links(call, posts[-1].post_id if found.next_page_token else "", posts[0].post_id))
-    fresh.keep(mark, answer, *mine)
-    return Reply(answer.body, link=answer.link)
+    return Reply(
+        await call.shown.statuses(posts), link=links(call, posts[-1].post_id if found.next_page_token else "", posts[0].post_id)
+    )
 
 
 async def timeline(call: Call, kind: feed.TimelineKind.ValueType, subject: str = "", **more: Any) -> Reply:
