@@ -17,8 +17,10 @@ from watercooler.feed.v1.drafting_service_pb2_grpc import DraftingServiceStub
 from watercooler.feed.v1.feed_service_pb2_grpc import FeedServiceStub
 from watercooler.feed.v1.ideas_service_pb2_grpc import IdeasServiceStub
 from watercooler.feed.v1.integration_service_pb2_grpc import IntegrationServiceStub
+from watercooler.feed.v1.moderation_service_pb2_grpc import ModerationServiceStub
 from watercooler.feed.v1.policy_service_pb2_grpc import PolicyServiceStub
 from watercooler.feed.v1.reading_service_pb2_grpc import ReadingServiceStub
+from watercooler.feed.v1.retention_service_pb2_grpc import RetentionServiceStub
 from watercooler.identity.v1.app_service_pb2_grpc import AppServiceStub
 from watercooler.identity.v1.identity_service_pb2_grpc import IdentityServiceStub
 from watercooler.search.v1.search_service_pb2_grpc import SearchServiceStub
@@ -57,9 +59,11 @@ def create_gateway(context: Context) -> Gateway:
         announcements=AnnouncementServiceStub(context.channel("feed")),
         search=SearchServiceStub(context.channel("search")),
         delivery=DeliveryServiceStub(context.channel("feed")),
+        policy=PolicyServiceStub(context.channel("feed")),
+        moderation=ModerationServiceStub(context.channel("feed")),
+        retention=RetentionServiceStub(context.channel("feed")),
         asking=AskingServiceStub(context.channel("feed")),
         ideas=IdeasServiceStub(context.channel("feed")),
-        policy=PolicyServiceStub(context.channel("feed")),
     )
     sessions = Sessions(context.database, context.settings)
     accounts = Accounts(clients, context.tokens)

@@ -10,8 +10,8 @@ def N_(text: str) -> str:
     return text
 
 
-def navigation(*, unread_count: int = 0, is_guest: bool = False) -> list[NavEntry]:
-    """The entries of the rail, in order; guests do not see the organisation."""
+def navigation(*, unread_count: int = 0, is_guest: bool = False, cases: int = -1) -> list[NavEntry]:
+    """The entries of the rail, in order; guests do not see the organisation. `cases` wait for who moderates; -1 for all others."""
     entries = [
         NavEntry(key="home", label=N_("Home"), url="/", icon="house"),
         NavEntry(key="announcements", label=N_("Announcements"), url="/announcements", icon="megaphone"),
@@ -24,6 +24,8 @@ def navigation(*, unread_count: int = 0, is_guest: bool = False) -> list[NavEntr
         NavEntry(key="drafts", label=N_("Drafts"), url="/drafts", icon="file-pen"),
         NavEntry(key="notifications", label=N_("Notifications"), url="/notifications", icon="bell", count=unread_count),
     ]
+    if cases >= 0:
+        entries.append(NavEntry(key="moderation", label=N_("Moderation"), url="/moderation", icon="flag", count=cases))
     if is_guest:
         return [entry for entry in entries if entry.key not in ("people", "organization")]
     return entries

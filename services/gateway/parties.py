@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from watercooler.feed.v1.feed_service_pb2_grpc import FeedServiceAsyncStub
     from watercooler.feed.v1.ideas_service_pb2_grpc import IdeasServiceAsyncStub
     from watercooler.feed.v1.integration_service_pb2_grpc import IntegrationServiceAsyncStub
+    from watercooler.feed.v1.moderation_service_pb2_grpc import ModerationServiceAsyncStub
     from watercooler.feed.v1.policy_service_pb2_grpc import PolicyServiceAsyncStub
     from watercooler.feed.v1.reading_service_pb2_grpc import ReadingServiceAsyncStub
+    from watercooler.feed.v1.retention_service_pb2_grpc import RetentionServiceAsyncStub
     from watercooler.identity.v1.app_service_pb2_grpc import AppServiceAsyncStub
     from watercooler.identity.v1.identity_service_pb2_grpc import IdentityServiceAsyncStub
     from watercooler.search.v1.search_service_pb2_grpc import SearchServiceAsyncStub
@@ -59,9 +61,11 @@ class Clients:
     announcements: AnnouncementServiceAsyncStub
     search: SearchServiceAsyncStub
     delivery: DeliveryServiceAsyncStub
+    policy: PolicyServiceAsyncStub
+    moderation: ModerationServiceAsyncStub
+    retention: RetentionServiceAsyncStub
     asking: AskingServiceAsyncStub
     ideas: IdeasServiceAsyncStub
-    policy: PolicyServiceAsyncStub
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -23,6 +23,8 @@ class Rail:
 
     communities: list[CommunityRef]
     unread_count: int
+    # Cases that wait for who moderates; -1 for all others.
+    cases: int = -1
 
 
 @dataclass(slots=True)

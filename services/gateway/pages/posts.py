@@ -80,6 +80,8 @@ from .common import (
     translated,
     wants_fragment,
 )
+from .draft_forms import publish_draft
+from .moderating import guidelines_first
 from .whom import followed_if_known, resolve
 
 POSTS_A_PAGE: Final = 20
@@ -372,6 +374,8 @@ async def _read_image(request: AnyRequest, form: Posted) -> list[Attachment] | P
 async def publish(request: AnyRequest) -> Response[bytes]:
     """Publish a post; where it is refused the page comes again with everything typed."""
     form = await posted(request)
+    if (first := await guidelines_first(request, form, COMPOSE_FIELDS)) is not None:
+        return first
     try:
         made = await _publish(request, form)
     except RpcError as error:
@@ -390,19 +394,25 @@ async def publish(request: AnyRequest) -> Response[bytes]:
 
 
 async def _publish(request: AnyRequest, form: Posted) -> feed.Post | Problems:
+    wanted = await read_post(request, form)
+    if isinstance(wanted, Problems):
+        return wanted
+    return await publish_draft(request, form, wanted) or await clients(request).feed.PublishPost(wanted)
+
+
+async def read_post(request: AnyRequest, form: Posted) -> feed.PublishPostRequest | Problems:
+    """The post that the form asks for."""
     audience = await read_audience(request, form)
     if isinstance(audience, Problems):
         return audience
     attachments = await _read_image(request, form)
     if isinstance(attachments, Problems):
         return attachments
-    return await clients(request).feed.PublishPost(
-        feed.PublishPostRequest(
-            body=form.raw("body"), language=form.text("language", 60), audience=audience, attachments=attachments,
-            request_id=form.text("request_id", 100), poll=read_poll(request, form), warning=form.text("warning", 200),
-            sensitive=bool(form.text("sensitive")), quoted_id=form.text("quoted_id", 36),
-            kind=events_pb2.POST_KIND_QUESTION if form.text("question") else events_pb2.POST_KIND_UNSPECIFIED,
-        )
+    return feed.PublishPostRequest(
+        body=form.raw("body"), language=form.text("language", 60), audience=audience, attachments=attachments,
+        request_id=form.text("request_id", 100), poll=read_poll(request, form), warning=form.text("warning", 200),
+        sensitive=bool(form.text("sensitive")), quoted_id=form.text("quoted_id", 36),
+        kind=events_pb2.POST_KIND_QUESTION if form.text("question") else events_pb2.POST_KIND_UNSPECIFIED,
     )
 
 
