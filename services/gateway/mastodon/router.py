@@ -224,7 +224,9 @@ class Table:
 
 async def answer(call: Call) -> None:
     """Check the scope, do the call, send what it answers; a question asked again while nothing has happened is answered from memory."""
+    fresh = call.gateway.fresh
     mark: tuple[int, ...] = ()
+    mine: tuple[str, ...] = ()
     found = call.route
     principal = call.asked.principal
     headers = call.scope["headers"]
@@ -239,7 +241,6 @@ async def answer(call: Call) -> None:
     else:
         if principal.token_id and not allows(principal.scopes, found.scope):
             raise lacks(found.scope.removesuffix(":me"))
-        fresh = call.gateway.fresh
         mine = (principal.person_id, call.path, call.query.decode("latin-1"))
         if found.method == "GET" and principal.person_id:
             if (kept := fresh.find(*mine)) is not None:
