@@ -39,6 +39,8 @@ App = Callable[[Any, Any, Any], Awaitable[None]]
 
 API = "/api/"
 VISITOR_COOKIE = "watercooler_visitor"
+# Of what is asked here no link to whoever asks is kept anywhere, and the answer to an Idempotency-Key would be one.
+_UNLINKED = ["api", "v1", "asking", "leadership", "anonymous"]
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 # Answered without asking who asks: probes, metrics, and files that are the same for all.
@@ -202,6 +204,11 @@ class Edge:
             asked.body = body or b""
             self._check_origin(path, asked, headers)
             key = headers.get(b"idempotency-key")
+            if key is not None and [part for part in path.split("/") if part] == _UNLINKED:
+                raise Refusal(
+                    400, "This is kept without a link to you, so it takes no Idempotency-Key: the same text within an hour is one question.",
+                    field="Idempotency-Key",
+                )
             if key is not None and found is not None and scope["method"] == "POST" and body is not None:
                 asked.idempotency_key = read_key(key.decode("latin-1"))
                 mark = fingerprint("POST", path, scope.get("query_string", b""), body)

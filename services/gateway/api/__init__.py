@@ -5,11 +5,13 @@ from typing import Any
 
 from . import (
     access,
+    asking,
     broadcasts,
     communities,
     delivery,
     drafts,
     events,
+    ideas,
     imports,
     inbox,
     integrations,
@@ -25,7 +27,7 @@ from .operations import route_handlers as _routes
 
 # Declared by being imported, in this order in the document.
 MODULES = (
-    people, access, posts, sharing, drafts, reading, communities, inbox, delivery, broadcasts, uploads, imports, integrations, events,
+    people, access, posts, asking, ideas, sharing, drafts, reading, communities, inbox, delivery, broadcasts, uploads, imports, integrations, events,
 )
 
 route_handlers: list[Any] = [*_routes(), openapi_json, asyncapi_json]

@@ -453,6 +453,11 @@ class Post(Output, frozen=True, kw_only=True):
     pinned_in_community: bool
     thread_muted: bool
     kind: Literal["plain", "question", "praise", "announcement"]
+    best_answer_id: str | None
+    is_best_answer: bool
+    praised: list[Author]
+    praise_value: str
+    idea_state: Literal["new", "discussed", "trial", "done", "not_now"] | None
 
 
 _POST_KINDS: dict[int, Literal["plain", "question", "praise", "announcement"]] = {
@@ -528,6 +533,11 @@ def post(message: feed.Post) -> Post:
         pinned_in_community=message.pinned_in_community,
         thread_muted=message.thread_muted,
         kind=_POST_KINDS.get(message.kind, "plain"),
+        best_answer_id=message.best_answer_id or None,
+        is_best_answer=message.is_best_answer,
+        praised=[author(each) for each in message.praised],
+        praise_value=message.praise_value,
+        idea_state=message.idea_state or None,  # type: ignore[arg-type]
     )
 
 

@@ -24,6 +24,8 @@ _TAGS = {
     "reading": "Mutes, blocks, notes, lists, filters and markers, which nobody else learns of; and custom emoji.",
     "topics": "Tags.",
     "broadcasts": "Announcements: who is told, who has read it, and the proof.",
+    "asking": "Questions and best answers, experts, thanks, and questions to leaders.",
+    "ideas": "Ideas with votes, a sponsor and a state.",
     "communities": "Communities and their members.",
     "inbox": "Notifications.",
     "search": "Search.",
