@@ -238,7 +238,9 @@ async def nodeinfo(request: AnyRequest) -> Response[bytes]:
     return Response(
         msgspec.json.encode({
             "version": "2.0", "software": {"name": "watercooler", "version": "0.1.0"}, "protocols": [],
-            "services": {"outbound": [], "inbound": []}, "usage": {"users": {}}, "openRegistrations": False, "metadata": {},
+            "services": {"outbound": [], "inbound": []}, "usage": {"users": {}}, "openRegistrations": False,
+            # By this name clients of several networks choose which API to speak.
+            "metadata": {"upstream": {"name": "mastodon"}},
         }),
         media_type='application/json; profile="http://nodeinfo.diaspora.software/ns/schema/2.0#"',
     )
