@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, quote, urlencode
 
 from libs.text.ids import id_at, is_id
 
@@ -63,15 +64,20 @@ def links(call: Call, older: str = "", newer: str = "", newer_name: str = "min_i
     """The `Link` header; empty where there is nothing before and nothing after."""
     if not older and not newer:
         return ""
-    base = f"{call.site.base}{call.path}"
-    kept = [
-        (f"{name}[]" if isinstance(value, list) else name, each)
-        for name, value in call.params.values.items() if name not in ("max_id", "min_id", "since_id", "access_token")
-        for each in (value if isinstance(value, list) else [value]) if isinstance(each, str)
-    ] if call.query else []
+    base = f"{call.site.base}{call.path}?{_kept(call.query)}"
     parts = []
     if older:
-        parts.append(f'<{base}?{urlencode([*kept, ("max_id", older)])}>; rel="next"')
+        parts.append(f'<{base}max_id={quote(older, safe="")}>; rel="next"')
     if newer:
-        parts.append(f'<{base}?{urlencode([*kept, (newer_name, newer)])}>; rel="prev"')
+        parts.append(f'<{base}{newer_name}={quote(newer, safe="")}>; rel="prev"')
     return ", ".join(parts)
+
+
+@lru_cache(maxsize=500)
+def _kept(query: bytes) -> str:
+    """What of a query stands in the addresses of the parts before and after, ready for one more parameter."""
+    kept = [
+        (name, value) for name, value in parse_qsl(query.decode("utf-8", "replace"), keep_blank_values=True)
+        if name not in ("max_id", "min_id", "since_id", "access_token")
+    ]
+    return f"{urlencode(kept)}&" if kept else ""
