@@ -162,9 +162,9 @@ async def test_a_command_asks_its_bot_and_what_fails_is_said(network: Network) -
     assert (await client.post(response, json={"text": "Too often."})).status_code == 404
     gone = await bea.post("/integrations/commands/run", asks)
     assert gone.status_code == 409 and "Weather did not answer" in gone.json()["detail"]
-    assert (await bea.post("/integrations/commands/run", {"text": "/nothing"})).status_code == 404
+    assert (await bea.post("/integrations/commands/run", {"text": "/nothing"})).status_code == 400
     await done(await ann.delete(f"/integrations/commands/{made['command']['id']}"), 204)
-    assert (await bea.post("/integrations/commands/run", asks)).status_code == 404
+    assert (await bea.post("/integrations/commands/run", asks)).status_code == 400
     await network.world.assert_rebuilds()
 
 
@@ -174,3 +174,50 @@ def test_messages_are_read_as_far_as_they_are_text() -> None:
     for values in ({}, {"text": " "}, {"blocks": [1]}, {"text": "a\0"}):
         with pytest.raises(Refusal):
             message_of(values)
+
+
+async def test_the_pages_connect_and_disconnect(network: Network) -> None:
+    ada = await network.browser(network.administrator)
+    ann = await network.person("Ann Bell")
+    browser = await network.browser(ann)
+    place = await community(ann, kind="open")
+    here = f"/communities/{place}/integrations"
+    for who, path in ((ada, "/admin/integrations"), (browser, here), (browser, "/settings/apps")):
+        assert (await who.client.get(path)).status_code == 200, path
+    assert (await browser.client.get("/admin/integrations")).status_code == 403
+    async with program([web.Response(status=204), web.json_response({"text": "Only for you."}), web.Response(status=500)]) as (url, _):
+        values = {"action": "webhook", "name": "Ticker", "url": url, "event_types": "watercooler.feed.v1.PostDeleted"}
+        made = await ada.client.post("/admin/integrations", data=values)
+        assert made.status_code == 200 and "whsec_" in made.text
+        refused = await ada.client.post("/admin/integrations", data=values | {"url": "http://10.0.0.1/"})
+        assert refused.status_code == 422 and "not a public address" in refused.text and 'value="http://10.0.0.1/"' in refused.text
+        one = made.text.split('href="/integrations/webhooks/')[1].split('"')[0]
+        page = f"/integrations/webhooks/{one}"
+        assert (await browser.client.get(page)).status_code == 403
+        assert (await ada.client.post(page, data={"action": "test"})).status_code == 303
+        assert "ping" in (await ada.client.get(page)).text
+        assert "whsec_" in (await ada.client.post(page, data={"action": "rotate"})).text
+        assert (await ada.client.post(page, data={"action": "off"})).status_code == 303
+        assert "Switched off by hand" in (await ada.client.get(page)).text
+        assert (await ada.client.post(page, data={"action": "delete"})).headers["location"] == "/admin/integrations"
+        bot = (await browser.client.post(here, data={"action": "bot", "name": "Weather"})).headers["location"]
+        assert "wct_" in (await browser.client.post(bot, data={"action": "token", "token_name": "host"})).text
+        command = {"action": "command", "name": "/weather", "description": "What it is like outside", "url": url}
+        assert "whsec_" in (await browser.client.post(bot, data=command)).text
+        assert (await browser.client.post(bot, data=command)).status_code == 422
+        await network.world.settle()
+        listed = await browser.client.get("/integrations/commands/suggest", params={"q": "/we", "community": place})
+        assert [each["name"] for each in listed.json()] == ["weather"]
+        post = {"body": "/weather Tartu", "audience": f"community:{place}"}
+        said = await browser.client.post("/posts", data=post, headers={"hx-request": "true"})
+        assert said.status_code == 200 and "Only for you." in said.text and "Only you see this" in said.text
+        failed = await browser.client.post("/posts", data=post)
+        assert failed.status_code == 422 and "answered with an error (500)" in failed.text and "/weather Tartu" in failed.text
+        unknown = await browser.client.post("/posts", data=post | {"body": "/nothing"})
+        assert unknown.status_code == 422 and "no command /nothing" in unknown.text
+        assert (await browser.client.post("/posts", data=post | {"body": "/etc/hosts is a file"})).status_code == 303
+        assert (await browser.client.post(bot, data={"action": "delete"})).headers["location"] == here
+    hook = await browser.client.post(here, data={"action": "incoming", "name": "Build"})
+    assert "/api/v1/integrations/in/" in hook.text
+    own = await browser.client.post("/settings/apps", data={"action": "incoming", "name": "Sensor"})
+    assert "/api/v1/integrations/in/" in own.text and "Sensor" in own.text

@@ -390,7 +390,7 @@ class IntegrationApi(Calls, IntegrationServiceServicer):
                 raise NotFound(NO_COMMUNITY, "audience")
             found = [each for each in await queries.commands(tx, (community_id,), name.lower()) if each.name == name.lower()]
             if not found:
-                raise NotFound(f"there is no command /{name[:40]} here", "text")
+                raise InvalidArgument(f"there is no command /{name[:40]} here: begin with another word to post it as text", "text")
             asked = found[0]
             secret = await queries.command_secret(tx, asked.command_id)
             authors = await post_queries.fetch_authors(tx, [caller.person_id])

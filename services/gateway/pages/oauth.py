@@ -10,16 +10,35 @@ from litestar import Response
 
 from libs.rpc import errors
 from libs.rpc.errors import RpcError
+from watercooler.feed.v1 import integration_service_pb2 as integrations
 from watercooler.identity.v1 import app_service_pb2 as apps
 
-from .. import http
+from .. import bots, http
 from ..http import AnyRequest, asked, clients, current_person, gateway
 from ..oauth.routes import OUT_OF_BAND, scopes_of
 from ..oauth.scopes import in_words
 from ..problems import Refusal, refusal_of
 from ..rendering import LOCALES
-from ..views_integrations import AuthorizedAppRow, OAuthCodePage, OAuthConsentPage, OAuthProblemPage, SettingsAppsPage
-from .common import LOOK_COOKIE, Posted, get, go, look, nothing, post, posted, render, sentence, shell, told, translated, wants_fragment
+from ..views import Form
+from ..views_integrations import AuthorizedAppRow, HookRow, OAuthCodePage, OAuthConsentPage, OAuthProblemPage, SettingsAppsPage
+from .common import (
+    LOOK_COOKIE,
+    Posted,
+    get,
+    go,
+    look,
+    nothing,
+    post,
+    posted,
+    problems,
+    render,
+    sentence,
+    shell,
+    told,
+    translated,
+    wants_fragment,
+)
+from .integrations import hook_address
 
 # What an app sends and the consent form carries on.
 FIELDS: Final = ("client_id", "redirect_uri", "scope", "state", "code_challenge", "code_challenge_method", "response_type")
@@ -185,6 +204,10 @@ async def sign_in_again(request: AnyRequest) -> Response[bytes]:
 @get("/settings/apps")
 async def show_apps(request: AnyRequest) -> Response[bytes]:
     """What acts for one, and since when."""
+    return await _apps_page(request)
+
+
+async def _apps_page(request: AnyRequest, *, form: Form | None = None, secret: str = "", status: int = 200) -> Response[bytes]:
     found = await clients(request).apps.ListAuthorizedApps(apps.ListAuthorizedAppsRequest())
     say = translated(request)
     rows = [
@@ -195,7 +218,12 @@ async def show_apps(request: AnyRequest) -> Response[bytes]:
         )
         for each in found.apps
     ]
-    return render(request, SettingsAppsPage(shell=await shell(request), apps=rows))
+    hooks = await clients(request).integrations.ListIncomingHooks(integrations.ListIncomingHooksRequest())
+    view = SettingsAppsPage(
+        shell=await shell(request), apps=rows, hooks=[HookRow(id=each.hook_id, name=each.name) for each in hooks.hooks],
+        form=form or Form(), secret=secret,
+    )
+    return render(request, view, status)
 
 
 @post("/settings/apps")
@@ -203,6 +231,8 @@ async def end_apps(request: AnyRequest) -> Response[bytes]:
     """End what an app may do, or all of them."""
     form = await posted(request)
     app_id = form.text("app_id", 36)
+    if form.text("action", 20):
+        return await _change_hooks(request, form)
     if not app_id:
         raise Refusal(404, "")
     ended = await clients(request).apps.EndAuthorization(apps.EndAuthorizationRequest(app_id="" if app_id == "all" else app_id))
@@ -214,3 +244,24 @@ async def end_apps(request: AnyRequest) -> Response[bytes]:
         return nothing(request)
     text = "No app acts for you any more." if app_id == "all" else "The app does not act for you any more."
     return go(request, "/settings/apps", told(request, text))
+
+
+async def _change_hooks(request: AnyRequest, form: Posted) -> Response[bytes]:
+    """Make, turn or delete a hook that posts to oneself."""
+    services, action = clients(request).integrations, form.text("action", 20)
+    try:
+        if action == "incoming":
+            made = await bots.create_hook(request, form.text("name", 200), "")
+        elif action == "rotate-incoming":
+            made = await services.RotateIncomingHook(integrations.RotateIncomingHookRequest(hook_id=form.text("hook_id", 36)))
+        elif action == "delete-incoming":
+            gone = await services.DeleteIncomingHook(integrations.DeleteIncomingHookRequest(hook_id=form.text("hook_id", 36)))
+            await bots.end_account(request, gone.bot_id)
+            return go(request, "/settings/apps", told(request, "The hook takes nothing more."))
+        else:
+            raise Refusal(404, "")
+    except RpcError as error:
+        found = problems(error, {"name": ""})
+        return await _apps_page(request, form=found.form(form.kept("name")), status=found.status)
+    asked(request).hides_answer = True
+    return await _apps_page(request, secret=hook_address(request, made))

@@ -55,7 +55,7 @@ from ..views import (
     TagPage,
     ThreadPage,
 )
-from . import convert, ordering
+from . import commanding, convert, ordering
 from .announced import note_opened, pending, with_strips
 from .common import (
     TOKEN_CHARACTERS,
@@ -97,6 +97,7 @@ COMPOSE_FIELDS: Final = (
 POLL_MINUTES: Final = 1_440
 SERVICE_FIELDS: Final = {
     "poll": "poll", "warning": "warning", "quoted_id": "", "kind": "",
+    "text": "body",
     "body": "body", "audience": "people", "language": "language", "attachments": "image", "description": "image_description",
     "attachments.description": "image_description",
 }
@@ -377,10 +378,12 @@ async def publish(request: AnyRequest) -> Response[bytes]:
     if (first := await guidelines_first(request, form, COMPOSE_FIELDS)) is not None:
         return first
     try:
-        made = await _publish(request, form)
+        made = await (_command(request, form) if commanding.is_command(form) else _publish(request, form))
     except RpcError as error:
         # The field for people shows only where people are named.
         made = problems(error, {**SERVICE_FIELDS, "audience": "people" if form.text("audience", 20) == "people" else ""})
+    if isinstance(made, Response):
+        return made
     if isinstance(made, Problems):
         around = await shell(request)
         quoted = await _quoted(request, form.text("quoted_id", 36))
@@ -391,6 +394,15 @@ async def publish(request: AnyRequest) -> Response[bytes]:
         return render(request, PostFragment(shell=fragment_shell(request), post=shown))
     back = return_path(request, form)
     return go(request, f"/posts/{made.post_id}" if back.startswith("/compose") else back, told(request, "Posted."))
+
+
+async def _command(request: AnyRequest, form: Posted) -> feed.Post | Problems | Response[bytes]:
+    """Ask a bot instead: what it posts is the post, what it says to the asker alone is an answer of its own."""
+    audience = await read_audience(request, form)
+    if isinstance(audience, Problems):
+        return audience
+    answer = await commanding.ask(request, form, audience=audience)
+    return answer.post if answer.HasField("post") else await commanding.answered(request, form, answer)
 
 
 async def _publish(request: AnyRequest, form: Posted) -> feed.Post | Problems:
@@ -425,7 +437,13 @@ async def reply(request: AnyRequest) -> Response[bytes]:
         body=form.raw("body"), language=form.text("language", 60), parent_id=parent, request_id=form.text("request_id", 100)
     )
     try:
-        made = await clients(request).feed.PublishPost(asked_for)
+        if commanding.is_command(form):
+            answer = await commanding.ask(request, form, parent_id=parent)
+            if not answer.HasField("post"):
+                return await commanding.answered(request, form, answer, f"/posts/{parent}")
+            made = answer.post
+        else:
+            made = await clients(request).feed.PublishPost(asked_for)
     except RpcError as error:
         found = problems(error, {**SERVICE_FIELDS, "parent_id": ""})
         if found.code == "not_found":
