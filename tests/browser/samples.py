@@ -8,6 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 import msgspec
 
 from services.gateway import views as v
+from services.gateway import views_delivery as vd
 from services.gateway.navigation import navigation
 from services.gateway.views_posts import QuotesPage, RepostsPage
 
@@ -776,6 +777,35 @@ def pages() -> Iterator[tuple[str, Callable[[], v.Page]]]:
         ),
     )
     yield (
+        "settings-notifications",
+        lambda: vd.SettingsNotificationsPage(
+            shell=shell("/settings/notifications"),
+            form=v.Form(
+                values={"quiet_start": "20:00", "quiet_end": "07:00", "pushes_per_day": "10", "rhythm": "weekly", "digest_day": "1", "digest_hour": "9"},
+                errors={"pushes_per_day": "Write a number from 0 to 200."},
+            ),
+            kinds=[
+                vd.KindRow(name="direct", label="Posts addressed to you", push=True),
+                vd.KindRow(name="question", label="Questions you may know the answer to", push=True),
+                vd.KindRow(name="reaction", label="Reactions", in_app=False, digest=False),
+            ],
+            quiet_days=[v.Option(value=str(day), label=name[:3], hint=name, is_chosen=day < 6) for day, name in enumerate(("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"), 1)],
+            rhythms=[v.Option(value="daily", label="Every day"), v.Option(value="weekly", label="Every week"), v.Option(value="never", label="Never")],
+            digest_days=[v.Option(value="1", label="Monday"), v.Option(value="2", label="Tuesday")],
+            digest_hours=[v.Option(value="9", label="09:00"), v.Option(value="10", label="10:00")],
+            devices=[vd.DeviceRow(id=_id(801), label="Firefox, Linux", since=_ago(days=3), is_here=True), vd.DeviceRow(id=_id(802), label="Tusky", since=_ago(days=40))],
+            push_key="BCVxsr7N",
+            time_zone="Europe/Lisbon",
+            mail_address="rosa.almeida@example.com",
+            pushes_today=4,
+            quiet_until=_ago(hours=-6),
+            next_digest_time=_ago(days=-6),
+            last_digest_time=_ago(days=1),
+        ),
+    )
+    yield "digest-stop", lambda: vd.DigestStopPage(shell=shell("/digests/stop?token=a"), token="a")
+    yield "digest-stopped", lambda: vd.DigestStopPage(shell=shell("/digests/stop?token=a"), state="done")
+    yield (
         "settings-appearance",
         lambda: v.SettingsAppearancePage(
             shell=shell("/settings/appearance"),
@@ -928,6 +958,9 @@ def pages() -> Iterator[tuple[str, Callable[[], v.Page]]]:
         ),
     )
     yield "offline", lambda: v.OfflinePage(shell=plain("/"))
+    from tests.browser import samples_announcements  # which is made of what stands above
+
+    yield from samples_announcements.pages()
     yield (
         "design",
         lambda: v.DesignPage(

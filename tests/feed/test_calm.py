@@ -26,6 +26,7 @@ ZONES = [
         "Australia/Lord_Howe", "Pacific/Auckland", "Pacific/Kiritimati", "America/Santiago", "Africa/Casablanca",
     )
 ]
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 BERLIN, LORD_HOWE = ZoneInfo("Europe/Berlin"), ZoneInfo("Australia/Lord_Howe")
 moments = st.datetimes(datetime(2024, 1, 3), datetime(2034, 12, 28), timezones=st.just(UTC))
 zones = st.sampled_from(ZONES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from typing import Any
 
@@ -39,7 +40,7 @@ def count(network: Network) -> list[str]:
     """Notes every call the gateway makes from now on, for pages and for who asks for them."""
     calls: list[str] = []
     held = network.gateway.clients
-    counting: Any = Clients(Counting(held.identity, calls), Counting(held.feed, calls), Counting(held.search, calls))  # type: ignore[arg-type]
+    counting: Any = Clients(**{each.name: Counting(getattr(held, each.name), calls) for each in dataclasses.fields(held)})  # type: ignore[arg-type]
     object.__setattr__(network.gateway, "clients", counting)
     network.gateway.accounts._clients = counting
     return calls

@@ -30,6 +30,7 @@ _TITLES: Final[dict[str, dict[int, str]]] = {
         api.NOTIFICATION_KIND_MODERATION: "News about a report",
         api.NOTIFICATION_KIND_POST: "{who} posted",
         api.NOTIFICATION_KIND_EDIT: "{who} edited a post you know",
+        api.NOTIFICATION_KIND_DRAFT: "A scheduled post could not be published",
     },
     "de": {
         api.NOTIFICATION_KIND_MENTION: "{who} hat Sie erwähnt",
@@ -52,6 +53,7 @@ _TITLES: Final[dict[str, dict[int, str]]] = {
         api.NOTIFICATION_KIND_MODERATION: "Neues zu einer Meldung",
         api.NOTIFICATION_KIND_POST: "{who} hat etwas geschrieben",
         api.NOTIFICATION_KIND_EDIT: "{who} hat einen Beitrag geändert, den Sie kennen",
+        api.NOTIFICATION_KIND_DRAFT: "Ein geplanter Beitrag konnte nicht veröffentlicht werden",
     },
 }
 

@@ -39,7 +39,7 @@ MemberRoleName = Literal["member", "moderator", "owner"]
 Scope = Literal["read", "write", "admin"]
 NotificationKindName = Literal[
     "mention", "reply", "reaction", "follow", "join_request", "joined", "direct", "repost", "quote", "poll", "praise", "best_answer",
-    "question", "announcement", "reminder", "correction", "decision", "moderation", "post", "edit",
+    "question", "announcement", "reminder", "correction", "decision", "moderation", "post", "edit", "draft",
 ]
 HitKindName = Literal["person", "post", "community"]
 OutcomeName = Literal["added", "changed", "unchanged", "refused"]
