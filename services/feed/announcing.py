@@ -1,8 +1,9 @@
 """What announcements need beyond one append: publication in steps that a crash cannot leave half done, and telling very many people.
 
 Publication is AnnouncementPrepared, then the audience in parts, then the post, then AnnouncementPublished. Each step is decided on what
-stands in its own stream, so that doing all of them again changes nothing: the call does them at once, and `Announcing` does them again
-for every AnnouncementPrepared, which mends what a crash left. Telling people goes the same way, in parts, behind the call.
+stands in its own stream, so that doing all of them again changes nothing: `Announcing` does them for every AnnouncementPrepared, and goes on
+after a crash where it was. The call that asked waits a second for it, and answers that it is under way where that is not enough. Telling
+people goes the same way, in parts.
 """
 from __future__ import annotations
 
@@ -37,6 +38,10 @@ from .queries import announcements as queries
 from .queries import people as people_queries
 
 DUE_AT_ONCE: Final = 20
+# Between two parts others come first.
+PAUSE_SECONDS: Final = 0.005
+# So long does whoever publishes wait for the end of it.
+WAIT_SECONDS: Final = 1.0
 # A set time is looked for at least so often, whatever woke or did not wake the task.
 LOOK_SECONDS: Final = 300.0
 
@@ -57,6 +62,23 @@ async def finish(context: Context, announcement_id: str, meta: Metadata) -> None
         announcement_id=announcement_id, audience_count=count, audience_digest=digest, now=context.now()
     )
     await handle(context.events, announcement, f"announcement-{announcement_id}", command, meta)
+
+
+async def wait_until_published(context: Context, announcement_id: str) -> None:
+    """Wait until `Announcing` has finished a publication, for a second at most."""
+    waker = context.events.waker()
+    try:
+        async with asyncio.timeout(WAIT_SECONDS):
+            while True:
+                waker.clear()
+                found = await queries.standing(context.database, announcement_id)
+                if found is None or found.published:
+                    return
+                await waker.wait()
+    except TimeoutError:
+        return
+    finally:
+        context.events.dismiss(waker)
 
 
 async def _freeze(context: Context, found: queries.Standing, meta: Metadata) -> tuple[int, str]:
@@ -83,7 +105,7 @@ async def _freeze(context: Context, found: queries.Standing, meta: Metadata) -> 
                 for event in decided:
                     state = audience.evolve(state, event)
                 tree.extend(ids)
-                await asyncio.sleep(0)
+                await asyncio.sleep(PAUSE_SECONDS)
             return state.count, state.digest
         except Conflict:  # somebody else finishes the same publication: go on from what they did
             continue
@@ -147,7 +169,7 @@ async def tell(
                 await context.events.append(stream, version, decided, meta)
                 for event in decided:
                     state, version = notice.evolve(state, event), version + 1
-                await asyncio.sleep(0)
+                await asyncio.sleep(PAUSE_SECONDS)
             return
         except Conflict:
             continue

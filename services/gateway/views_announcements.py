@@ -32,6 +32,8 @@ class AnnouncementView(View, frozen=True, kw_only=True):
     # The reader saw a wrong version and has not opened the right one yet.
     is_misinformed: bool = False
     is_withdrawn: bool = False
+    # The audience is still being frozen.
+    is_preparing: bool = False
     is_erased: bool = False
     is_own: bool = False
     can_edit: bool = False

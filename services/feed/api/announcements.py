@@ -21,7 +21,7 @@ from watercooler.feed.v1.announcement_service_pb2_grpc import AnnouncementServic
 
 from .. import commands as post_commands
 from ..access import scope_of
-from ..announcing import bring_post_up_to_date, finish
+from ..announcing import bring_post_up_to_date, wait_until_published
 from ..commands import announcements as commands
 from ..deciders import announcement, receipt, response
 from ..proving import ProofKeys, proof
@@ -65,7 +65,7 @@ class AnnouncementApi(Calls, AnnouncementServiceServicer):
         return api.PreviewAudienceResponse(audience_count=count, audience_name=name)
 
     async def PublishAnnouncement(self, request: api.PublishAnnouncementRequest, context: Any) -> api.Announcement:
-        """Freeze the audience and publish, in steps that go on by themselves where this call does not live to see their end."""
+        """Freeze the audience and publish; `preparing` says that a large audience is still being frozen, which goes on by itself."""
         caller = person()
         if len(request.request_id) > REQUEST_ID_CHARACTERS:
             raise InvalidArgument(f"a request_id has at most {REQUEST_ID_CHARACTERS} characters", "request_id")
@@ -80,7 +80,7 @@ class AnnouncementApi(Calls, AnnouncementServiceServicer):
         )
         done = await self.handle(caller, announcement, f"announcement-{prepare.announcement_id}", prepare, request.request_id)
         announcement_id = done.stream.removeprefix("announcement-")
-        await finish(self.context, announcement_id, self._meta(caller))
+        await wait_until_published(self.context, announcement_id)
         if not done.repeated:
             metrics.ENGAGEMENT_ACTIONS.labels(kind="post").inc()
             metrics.POSTS.inc()

@@ -11,7 +11,7 @@ from ..commands.announcements import EndNotice, NoticeCommand, NotifyPart
 
 Event = AudienceNotified | AudienceNoticeEnded
 
-PART_PEOPLE = 1_000
+PART_PEOPLE = 500
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,6 +80,7 @@ class Broadcast(Output, frozen=True, kw_only=True):
     can_see_reach: bool
     withdrawn: bool
     erased: bool
+    preparing: bool
     url: str
 
 
@@ -97,7 +98,7 @@ def broadcast(message: feed.Announcement) -> Broadcast:
         my_shown_version=message.my_shown_version, my_opened_version=message.my_opened_version,
         my_confirmed_version=message.my_confirmed_version, addressed=message.addressed, pending=message.pending,
         misinformed=message.misinformed, can_edit=message.can_edit, can_see_reach=message.can_see_reach, withdrawn=message.withdrawn,
-        erased=message.erased, url=f"/announcements/{message.announcement_id}",
+        erased=message.erased, preparing=message.preparing, url=f"/announcements/{message.announcement_id}",
     )
 
 
@@ -177,7 +178,10 @@ class BroadcastInput(Input, frozen=True, kw_only=True):
 
 @operation("POST", "/broadcasts", "Publish an announcement", tag="broadcasts", status=201, body=BroadcastInput, answer=Broadcast)
 async def publish_broadcast(call: Call, body: BroadcastInput) -> Answer:
-    """For communications, leaders and administrators; and for owners and moderators to their community."""
+    """For communications, leaders and administrators; and for owners and moderators to their community.
+
+    `preparing` says that a large audience is still being frozen, which goes on by itself.
+    """
     request = feed.PublishAnnouncementRequest(
         title=body.title, body=body.body, language=body.language, audience=read_audience(body.audience), request_id=call.request_id,
         urgency=events.ANNOUNCEMENT_URGENCY_CONFIRM if body.must_confirm else events.ANNOUNCEMENT_URGENCY_NORMAL,

@@ -33,7 +33,7 @@ def view(found: api.Announcement, reader_id: str) -> AnnouncementView:
         change_time=convert.optional_moment(found, "change_time"), must_confirm=found.urgency == events.ANNOUNCEMENT_URGENCY_CONFIRM,
         deadline=convert.optional_moment(found, "deadline"), what_was_wrong=found.what_was_wrong if corrected else "",
         is_corrected=corrected, is_confirmed=found.my_confirmed_version >= found.right_since, is_pending=found.pending,
-        is_misinformed=found.misinformed, is_withdrawn=found.withdrawn, is_erased=found.erased,
+        is_misinformed=found.misinformed, is_withdrawn=found.withdrawn, is_preparing=found.preparing, is_erased=found.erased,
         is_own=found.author.person_id == reader_id, can_edit=found.can_edit, can_see_reach=found.can_see_reach,
         can_see_reports=found.can_see_reports, audience_count=found.audience_count,
     )
