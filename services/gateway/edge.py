@@ -205,10 +205,8 @@ class Edge:
             self._check_origin(path, asked, headers)
             key = headers.get(b"idempotency-key")
             if key is not None and [part for part in path.split("/") if part] == _UNLINKED:
-                raise Refusal(
-                    400, "This is kept without a link to you, so it takes no Idempotency-Key: the same text within an hour is one question.",
-                    field="Idempotency-Key",
-                )
+                text = "This is kept without a link to you, and takes no Idempotency-Key: the same text within an hour is one question."
+                raise Refusal(400, text, field="Idempotency-Key")
             if key is not None and found is not None and scope["method"] == "POST" and body is not None:
                 asked.idempotency_key = read_key(key.decode("latin-1"))
                 mark = fingerprint("POST", path, scope.get("query_string", b""), body)

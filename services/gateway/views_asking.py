@@ -1,4 +1,5 @@
 """What the pages of questions, praise, questions to leaders and ideas show."""
+# ruff: noqa: RUF012 - msgspec copies the empty lists that are defaults here.
 from __future__ import annotations
 
 from datetime import datetime

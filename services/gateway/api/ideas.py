@@ -1,5 +1,4 @@
 """Ideas."""
-# ruff: noqa: RUF012 - msgspec copies the empty lists and dicts that are defaults here.
 from __future__ import annotations
 
 from datetime import datetime

@@ -262,8 +262,8 @@ async def praise(request: AnyRequest) -> Response[bytes]:
     ids, unknown = await resolve(request, form.text("people", 2_000))
     if unknown or not ids:
         say = translated(request)
-        text = say("Nobody is found by this name: %s. Write @ and choose from the list.") % unknown if unknown else say("Name at least one person.")
-        problem = bad("people", text)
+        nobody = say("Nobody is found by this name: %s. Write @ and choose from the list.") % unknown
+        problem = bad("people", nobody if unknown else say("Name at least one person."))
         return await _praise_page(request, problem.form(kept), problem.status)
     wanted = feed.PublishPostRequest(
         body=form.raw("body"), audience=short_audience(form), praised_ids=ids, praise_value=form.text("value", 200),
@@ -376,7 +376,8 @@ async def ask_anonymously(request: AnyRequest) -> Response[bytes]:
     except RpcError as error:
         problem = problems(error, {"body": "body", "addressee_ids": "to"})
         return await _ask_page(request, problem.form(form.kept("body")), problem.status)
-    return go(request, "/ask", told(request, "Asked without your name. It appears at the full hour, together with all others of this hour."))
+    said = told(request, "Asked without your name. It appears at the full hour, together with all others of this hour.")
+    return go(request, "/ask", said)
 
 
 @get("/ask/{enquiry_id:str}")
