@@ -188,6 +188,8 @@ class PostView(View, frozen=True, kw_only=True):
     announcement: AnnouncementStrip | None = None
     # Entity tag of the version shown, sent back by the edit form.
     version: str = ""
+    # Filters of the reader that match, by their titles: the post is folded under them.
+    filtered: list[str] = []
     # What the text is folded under.
     warning: str = ""
     # Pictures are covered until asked for.
@@ -295,6 +297,10 @@ class ComposeView(View, frozen=True, kw_only=True):
     reply_to: PostView | None = None
     # The post quoted.
     quoted: PostView | None = None
+    # The draft that it is kept as, its version and the pictures it has; empty while it is kept as none.
+    draft_id: str = ""
+    draft_etag: str = ""
+    draft_images: list[str] = []
 
 
 class Notice(View, frozen=True, kw_only=True):
@@ -714,6 +720,8 @@ class PersonPage(Page, frozen=True, kw_only=True):
     page: PostPage
     # What they were thanked for: views_asking.ValueCount.
     praise: Sequence[View] = ()
+    # What the reader keeps from them: views_reading.BondView.
+    bond: View | None = None
 
 
 class FollowsPage(Page, frozen=True, kw_only=True):
@@ -1022,6 +1030,8 @@ class AdminErasurePage(Page, frozen=True, kw_only=True):
     person: PersonRef | None = None
     # What there is of the person: label and number.
     holdings: list[Option] = []
+    # The reasons of legal holds that are about what they wrote.
+    holds: list[str] = []
     form: Form = Form()
     done: bool = False
 

@@ -196,10 +196,13 @@ def chart_node(node: identity.ChartNode, centre: str = "") -> ChartNode:
 # --- posts ------------------------------------------------------------------------------------------------------------
 
 
-def rendered(text: str, mentions: Mapping[str, tuple[str, str]] | None = None) -> str:
+def rendered(
+    text: str, mentions: Mapping[str, tuple[str, str]] | None = None, *, places: Mapping[str, tuple[str, str]] | None = None,
+    emoji: Mapping[str, str] | None = None,
+) -> str:
     """Markdown as HTML; a text too long for it is shown as typed."""
     try:
-        return markdown.render(text, mentions=mentions) if text else ""
+        return markdown.render(text, mentions=mentions, places=places, emoji=emoji) if text else ""
     except markdown.TextTooLong:
         return str(Markup("<p>{}</p>").format(text))
 
@@ -222,6 +225,19 @@ def audience(found: Audience, community_name: str, people: Mapping[str, PersonRe
             return AudienceView(kind="everyone")
 
 
+def places(mentions: Iterable[feed.Mention]) -> dict[str, tuple[str, str]]:
+    """The addresses and names of the communities and groups that a text mentions, by what they are called in it."""
+    found: dict[str, tuple[str, str]] = {}
+    for each in mentions:
+        if each.community_id and each.handle:
+            found[each.handle] = (f"/communities/{each.community_id}", each.display_name)
+        elif each.group_id and each.handle:
+            place = (f"/groups/{each.group_id}", each.display_name)
+            found.setdefault(each.handle, place)
+            found[f"{each.handle}-group"] = place  # where a community is called like it
+    return found
+
+
 def post(
     found: feed.Post, *, people: Mapping[str, PersonRef] | None = None, parents: Mapping[str, feed.Post] | None = None,
     replies: Sequence[PostView] = (), can_reply: bool = True,
@@ -231,15 +247,18 @@ def post(
         original = post(found.reposted, people=people, parents=parents, can_reply=can_reply)
         return msgspec.structs.replace(
             original, reposted_by=author(found.author), repost_id=found.post_id, repost_time=moment(found.publish_time),
-            reasons=list(found.reasons),
+            reasons=list(found.reasons), filtered=[each.title for each in found.filters],
         )
-    mentions = {each.handle.lower(): (each.person_id, each.display_name) for each in found.mentions if each.handle}
+    mentions = {each.handle.lower(): (each.person_id, each.display_name) for each in found.mentions if each.handle and each.person_id}
+    emoji = {each.shortcode: picture(each.blob_id) for each in found.emojis} if found.emojis else None
     parent = (parents or {}).get(found.parent_id)
     is_gone = found.deleted or found.erased
     confirmed = found.read_confirmed or found.read_confirmation_count > 0
     return PostView(
         id=found.post_id, author=author(found.author), audience=audience(found.audience, found.community_name, people or {}),
-        body_html=rendered(found.body, mentions), publish_time=moment(found.publish_time), language=found.language,
+        body_html=rendered(found.body, mentions, places=places(found.mentions), emoji=emoji),
+        filtered=[each.title for each in found.filters],
+        publish_time=moment(found.publish_time), language=found.language,
         edit_time=optional_moment(found, "edit_time"),
         images=[
             ImageView(url=picture(each.blob_id), description=each.description, width=each.width, height=each.height)
@@ -422,4 +441,5 @@ def token(found: identity.AccessToken) -> TokenView:
     return TokenView(
         id=found.token_id, name=found.name, scopes=list(found.scopes), issue_time=moment(found.issue_time),
         expire_time=optional_moment(found, "expire_time"),
+        last_used_time=datetime.fromisoformat(f"{found.last_use_date}T00:00:00+00:00") if found.last_use_date else None,
     )

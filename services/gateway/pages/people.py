@@ -8,6 +8,7 @@ from typing import Any, Final, Literal
 from litestar import Response
 
 from watercooler.feed.v1 import feed_service_pb2 as feed
+from watercooler.feed.v1 import reading_service_pb2 as reading
 from watercooler.identity.v1 import identity_service_pb2 as identity
 from watercooler.search.v1 import search_service_pb2 as search
 
@@ -37,6 +38,7 @@ from .common import (
     wants_fragment,
 )
 from .posts import is_continuation, more, timeline
+from .reading import bond_view
 from .whom import followed, followed_if_known, optional, whole
 
 PEOPLE_A_PAGE: Final = 30
@@ -150,21 +152,26 @@ async def show_person(request: AnyRequest) -> Response[bytes]:
         around = lacking(around, told(request, "Posts and communities cannot be shown just now: try again in a moment."))
         view = convert.person_view(found, chart, [], None, me.person_id)
         return render(request, PersonPage(shell=around, person=view, page=PostPage()))
-    page, relation, communities, praise = of_feed
+    page, relation, communities, praise, bonds = of_feed
+    bond = bond_view(convert.person(found), bonds.bonds[0]) if bonds is not None and bonds.bonds else None
     view = convert.person_view(found, chart, communities.communities, relation, me.person_id)
-    return render(request, PersonPage(shell=around, person=view, page=page, praise=praise))
+    return render(request, PersonPage(shell=around, person=view, page=page, praise=praise, bond=bond))
 
 
-async def _in_feed(request: AnyRequest, person_id: str, path: str) -> tuple[PostPage, Any, feed.ListCommunitiesResponse, list[ValueCount]]:
-    """What feed knows of a person: four calls."""
+async def _in_feed(
+    request: AnyRequest, person_id: str, path: str
+) -> tuple[PostPage, Any, feed.ListCommunitiesResponse, list[ValueCount], reading.BatchGetBondsResponse | None]:
+    """What feed knows of a person: five calls, four for oneself."""
     services = clients(request)
-    page, relation, communities, praise = await asyncio.gather(
+    asked_for = reading.BatchGetBondsRequest(person_ids=[person_id] if person_id != current_person(request).person_id else [])
+    page, relation, communities, praise, bonds = await asyncio.gather(
         timeline(request, feed.TIMELINE_KIND_PERSON, person_id, path, live_scope=f"person:{person_id}"),
         optional(services.feed.GetRelationship(feed.GetRelationshipRequest(person_id=person_id))),
         services.feed.ListCommunities(feed.ListCommunitiesRequest(member_id=person_id, page_size=30)),
         praise_of(request, person_id),
+        optional(services.reading.BatchGetBonds(asked_for)),
     )
-    return page, relation, communities, praise
+    return page, relation, communities, praise, bonds
 
 
 @post("/people/{person_id:str}/follow")

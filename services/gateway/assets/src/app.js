@@ -11,11 +11,12 @@ import { startLive } from "./js/live.js";
 import { startMenus } from "./js/menu.js";
 import { startPush } from "./js/push.js";
 import { startRequests } from "./js/requests.js";
+import { startServerDrafts } from "./js/serverdrafts.js";
 import { startTime } from "./js/time.js";
 import { startToasts } from "./js/toast.js";
 import { startUndo } from "./js/undo.js";
 
-for (const start of [startRequests, startToasts, startMenus, startFinder, startDrafts, startCompose, startUndo, startKeys, startChart, startTime, startAnnouncements, startLive, startCost, startPush]) {
+for (const start of [startRequests, startToasts, startMenus, startFinder, startDrafts, startServerDrafts, startCompose, startUndo, startKeys, startChart, startTime, startAnnouncements, startLive, startCost, startPush]) {
   start();
 }
 for (const tabs of document.querySelectorAll(".tabs")) {
