@@ -53,6 +53,11 @@ _PAGE_FIELDS: Final = frozenset({"app_id", "redirect_uri"})
 _CODES: Final = {"scopes": "invalid_scope"}
 
 
+def N_(text: str) -> str:
+    """Marks a text for the catalogue; it is translated where it is shown."""
+    return text
+
+
 class _Wrong(Exception):
     """The app asks in a way that cannot be answered at its own address; the text is for the person."""
 
@@ -112,13 +117,13 @@ def _target_source(redirect_uri: str) -> str:
 
 def _check(given: dict[str, str]) -> None:
     if len(given["state"]) > STATE_CHARACTERS:
-        raise _Wrong(f"The app sends a state of more than {STATE_CHARACTERS:,} characters.")
+        raise _Wrong(N_("The app sends a state that is too long."))
     if not given["client_id"] or not given["redirect_uri"]:
-        raise _Wrong("The app did not say who it is (client_id) or where it takes the answer (redirect_uri).")
+        raise _Wrong(N_("The app did not say who it is (client_id) or where it takes the answer (redirect_uri)."))
 
 
 async def _problem(request: AnyRequest, text: str) -> Response[bytes]:
-    return render(request, OAuthProblemPage(shell=await shell(request), text=text), 400)
+    return render(request, OAuthProblemPage(shell=await shell(request), text=told(request, text)), 400)
 
 
 def _in_language(request: AnyRequest, lang: str) -> None:
@@ -242,8 +247,11 @@ async def end_apps(request: AnyRequest) -> Response[bytes]:
         parts.live.close_token(token_id)
     if wants_fragment(request) and app_id != "all":
         return nothing(request)
-    text = "No app acts for you any more." if app_id == "all" else "The app does not act for you any more."
-    return go(request, "/settings/apps", told(request, text))
+    say = translated(request)
+    return go(
+        request, "/settings/apps",
+        say("No app acts for you any more.") if app_id == "all" else say("The app does not act for you any more."),
+    )
 
 
 async def _change_hooks(request: AnyRequest, form: Posted) -> Response[bytes]:

@@ -175,7 +175,9 @@ async def change_password(request: AnyRequest) -> Response[bytes]:
     if form.raw("password") != form.raw("password_again"):
         problem = bad("password_again", say("The two are not the same."))
     else:
-        change = identity.ChangePasswordRequest(current_password=form.raw("current_password"), new_password=form.raw("password"))
+        change = identity.ChangePasswordRequest(
+            current_password=form.raw("current_password"), new_password=form.raw("password"), ends_apps=bool(form.text("ends_apps", 5))
+        )
         try:
             await clients(request).identity.ChangePassword(change)
         except RpcError as error:
