@@ -56,7 +56,7 @@ class Signals:
     own: bool = False
     following: bool = False
     followed_by: bool = False
-    # Points with the author and in the community: 2 a reply, 1 a reaction, of the reader's newest 100 and 200.
+    # Points with the author and in the community: 2 a reply, 1 a reaction, of the reader's newest 50 and 100.
     author_points: int = 0
     community_points: int = 0
     # People the reader follows among the newest 50 who reacted.

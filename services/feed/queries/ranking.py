@@ -18,15 +18,14 @@ from ..ranking import Ranked, Signals, order, rank
 from .engagement import DAY_MICROS, first_id
 from .posts import fetch_posts
 from .reading import fetch_shade
-from .timelines import END, home
 
-CANDIDATES: Final = 300
+CANDIDATES: Final = 150
 # So many follow the first page at most, so that a token stays as short as others: who wants more reads by time.
 PINNED: Final = 120
 DAYS: Final = 7
 REACTORS: Final = 50
-MY_RESPONSES: Final = 200
-MY_REPLIES: Final = 100
+MY_RESPONSES: Final = 100
+MY_REPLIES: Final = 50
 _HOUR_MICROS: Final = 3_600_000_000
 # The random end of an id tells a few hundred posts apart, and a token stays short.
 _SHORT_BYTES: Final = 6
@@ -50,6 +49,25 @@ _SIGNALS = f"""
     LEFT JOIN receipts rc ON rc.announcement_id = p.post_id AND rc.person_id = :reader_id AND rc.counted = 1
     LEFT JOIN announcements an ON an.announcement_id = rc.announcement_id
     WHERE p.hidden = 0 AND {VISIBLE} AND p.post_id IN (%s)
+"""
+
+# The home timeline of `timelines.home` within a few days: its entries, what broad sources have, and where its entries do not reach back
+# so far, what all sources have.
+_CANDIDATES = """
+    SELECT DISTINCT post_id
+    FROM (
+        SELECT post_id FROM home_entries WHERE reader_id = :reader_id AND post_id >= :since AND post_id < :before
+        UNION ALL
+        SELECT e.post_id
+        FROM subscriptions s
+        JOIN source_entries e ON e.source = s.source AND e.post_id >= :since AND e.post_id < :before
+        WHERE s.reader_id = :reader_id
+          AND (s.broad = 1 OR EXISTS (SELECT 1 FROM home_floors f WHERE f.reader_id = :reader_id AND f.floor > :since))
+        UNION ALL
+        SELECT post_id FROM source_entries WHERE source IN (:own, :named) AND post_id >= :since AND post_id < :before
+    ) AS near
+    ORDER BY post_id DESC
+    LIMIT :limit
 """
 
 _MINE = f"""
@@ -132,10 +150,11 @@ async def best_since(tx: Transaction, caller: Caller, since_micros: int, now_mic
 
 async def _candidates(tx: Transaction, caller: Caller, now_micros: int) -> list[str]:
     # Posts of the millisecond that is just passing belong to the next snapshot.
-    before = first_id(now_micros) if now_micros else END
-    since = first_id(now_micros - DAYS * DAY_MICROS)
-    found = await home(caller.person_id)(tx, before, CANDIDATES)
-    return [post_id for _, post_id in found if post_id >= since]
+    rows = await tx.fetch(
+        _CANDIDATES, reader_id=caller.person_id, before=first_id(now_micros), since=first_id(now_micros - DAYS * DAY_MICROS),
+        own=f"person:{caller.person_id}", named=f"named:{caller.person_id}", limit=CANDIDATES,
+    )
+    return [row["post_id"] for row in rows]
 
 
 async def _ranked(tx: Transaction, caller: Caller, post_ids: Sequence[str], now_micros: int, *, fresh_only: bool = False) -> list[Ranked]:
