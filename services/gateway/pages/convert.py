@@ -110,7 +110,7 @@ def person(found: identity.Person) -> PersonRef:
     return PersonRef(
         id=found.person_id, name=found.display_name or profile.name or profile.email, handle=profile.handle, title=profile.title,
         pronouns=profile.pronouns, photo_url=photo(found.photo_blob_id), has_left=found.state == identity.PERSON_STATE_LEFT,
-        is_erased=found.state == identity.PERSON_STATE_ERASED,
+        is_erased=found.state == identity.PERSON_STATE_ERASED, is_bot=identity_events.ROLE_BOT in found.roles,
     )
 
 
@@ -118,7 +118,7 @@ def author(found: feed.Author) -> PersonRef:
     """A person as feed names them."""
     return PersonRef(
         id=found.person_id, name=found.display_name, handle=found.handle, title=found.title, photo_url=photo(found.photo_blob_id),
-        has_left=found.left and not found.erased, is_erased=found.erased,
+        has_left=found.left and not found.erased, is_erased=found.erased, is_bot=found.bot,
     )
 
 
@@ -321,8 +321,8 @@ def tree(root: feed.Post, replies: Sequence[feed.Post], people: Mapping[str, Per
 
 
 def excerpt(found: feed.Post) -> str:
-    """The beginning of a post's text."""
-    return markdown.excerpt(found.body, EXCERPT_CHARACTERS)
+    """The beginning of a post's text; of one that warns of itself the warning only."""
+    return found.warning or markdown.excerpt(found.body, EXCERPT_CHARACTERS)
 
 
 # --- communities ------------------------------------------------------------------------------------------------------
