@@ -95,8 +95,10 @@ class Exporting:
             except Exception:
                 _log.exception("exports could not be looked up; it is tried again")
                 wait = RETRY_SECONDS
+            # Not wait_for, which in Python 3.11 forgets that it is cancelled when it is woken at the same time.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), wait)
+                async with asyncio.timeout(wait):
+                    await self._woken.wait()
 
     async def round(self) -> bool:
         """Delete what is over and write the next one; True where one was written."""

@@ -53,8 +53,10 @@ class Keeping:
             except Exception:
                 _log.exception("retention rules could not be applied; it is tried again")
                 wait = RETRY_SECONDS
+            # Not wait_for, which in Python 3.11 forgets that it is cancelled when it is woken at the same time.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), wait)
+                async with asyncio.timeout(wait):
+                    await self._woken.wait()
 
     async def round(self) -> bool:
         """Apply every rule once and let go what nothing asks for; True where more is left."""

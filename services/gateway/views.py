@@ -46,6 +46,8 @@ class PersonRef(View, frozen=True, kw_only=True):
     photo_url: str = ""
     has_left: bool = False
     is_erased: bool = False
+    # A program with an account.
+    is_bot: bool = False
 
     @property
     def url(self) -> str:

@@ -300,7 +300,7 @@ class ExportRow(View, frozen=True, kw_only=True):
 
     @property
     def url(self) -> str:
-        return f"/exports/{self.id}"
+        return f"/api/v1/exports/{self.id}/file"
 
 
 class SettingsExportPage(Page, frozen=True, kw_only=True):

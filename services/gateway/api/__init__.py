@@ -15,9 +15,11 @@ from . import (
     imports,
     inbox,
     integrations,
+    moderation,
     people,
     posts,
     reading,
+    retention,
     sharing,
     uploads,
 )
@@ -27,7 +29,8 @@ from .operations import route_handlers as _routes
 
 # Declared by being imported, in this order in the document.
 MODULES = (
-    people, access, posts, asking, ideas, sharing, drafts, reading, communities, inbox, delivery, broadcasts, uploads, imports, integrations, events,
+    people, access, posts, asking, ideas, sharing, drafts, reading, communities, inbox, delivery, broadcasts, uploads, imports,
+    integrations, moderation, retention, events,
 )
 
 route_handlers: list[Any] = [*_routes(), openapi_json, asyncapi_json]

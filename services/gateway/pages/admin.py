@@ -11,6 +11,7 @@ from litestar import Response
 from libs.rpc.errors import RpcError
 from libs.telemetry import metrics
 from watercooler.feed.v1 import feed_service_pb2 as feed
+from watercooler.feed.v1 import retention_service_pb2 as retention
 from watercooler.identity.v1 import events_pb2 as identity_events
 from watercooler.identity.v1 import identity_service_pb2 as identity
 
@@ -349,16 +350,20 @@ async def end_session(request: AnyRequest) -> Response[bytes]:
 
 async def _erasure_page(request: AnyRequest, person_id: str, form: Form, status: int = 200) -> Response[bytes]:
     services, say = clients(request), translated(request)
-    around, found, relation = await asyncio.gather(
+    around, found, relation, held = await asyncio.gather(
         shell(request), services.identity.GetPerson(identity.GetPersonRequest(person_id=person_id)),
         optional(services.feed.GetRelationship(feed.GetRelationshipRequest(person_id=person_id))),
+        services.retention.ListHolds(retention.ListHoldsRequest(person_id=person_id)),
     )
     holdings = [
         Option(value="posts", label=say("posts you may see"), count=relation.post_count),
         Option(value="followers", label=say("followers"), count=relation.follower_count),
         Option(value="reports", label=say("people who report to them"), count=found.report_count),
     ] if relation else []
-    return render(request, AdminErasurePage(shell=around, person=convert.person(found), holdings=holdings, form=form), status)
+    view = AdminErasurePage(
+        shell=around, person=convert.person(found), holdings=holdings, holds=[one.reason for one in held.holds], form=form
+    )
+    return render(request, view, status)
 
 
 @get("/admin/erasure")

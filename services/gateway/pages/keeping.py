@@ -2,14 +2,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, Final
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from litestar import Response
 
-from libs.blobs.store import BlobContent, BlobNotFound, BlobStoreFailed
 from libs.rpc.errors import RpcError
 from watercooler.feed.v1 import events_pb2 as feed_events
 from watercooler.feed.v1 import feed_service_pb2 as feed
@@ -18,10 +16,8 @@ from watercooler.feed.v1 import policy_service_pb2 as policy
 from watercooler.feed.v1 import retention_events_pb2 as pb
 from watercooler.feed.v1 import retention_service_pb2 as api
 
-from ..http import AnyRequest, clients, current_person, gateway
-from ..problems import Refusal
+from ..http import AnyRequest, clients, current_person
 from ..rendering import address
-from ..streaming import EventStream
 from ..views import Form, Option
 from ..views_moderation import (
     AdminAuditPage,
@@ -396,30 +392,3 @@ async def ask_export(request: AnyRequest) -> Response[bytes]:
         refused = problems(error, {"reason": "reason", "subject_id": "person"})
         return await _export_page(request, refused.form(form.kept("person", "reason")), refused.status)
     return go(request, "/settings/export", told(request, "It is being written. This page has the file when it is ready."))
-
-
-@get("/exports/{export_id:str}")
-async def download(request: AnyRequest) -> Response[bytes]:
-    """The ZIP, for who asked for it."""
-    answer: Any = await export_file(request, path_id(request, "export_id"))
-    return answer  # type: ignore[no-any-return]
-
-
-async def export_file(request: AnyRequest, export_id: str) -> EventStream:
-    """The file of an export, streamed. Raises Refusal 404 where there is none (any more) or somebody else asked for it."""
-    found = await clients(request).retention.GetExport(api.GetExportRequest(export_id=export_id))
-    if found.state != api.EXPORT_STATE_READY:
-        raise Refusal(404, "This export is not ready, or its time is over: ask for a new one.")
-    try:
-        content = await gateway(request).blobs.get(found.blob_id)
-    except BlobNotFound:
-        raise Refusal(404, "The file is gone: ask for a new export.") from None
-    except BlobStoreFailed as error:
-        raise Refusal(503, "The store of files cannot be reached: try again in a few minutes.") from error
-    day = convert.moment(found.request_time).strftime("%Y-%m-%d")
-    return EventStream.file(_chunks(content), "application/zip", f"watercooler-{EXPORT_SUBJECTS[found.subject]}-{day}.zip")
-
-
-async def _chunks(content: BlobContent) -> AsyncGenerator[bytes, None]:
-    async for chunk in content.chunks:
-        yield chunk
