@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
 
 from tests.browser.network import AXE, CHROMIUM, PASSWORD, Administrator, Network, findings, overflow, sign_in, start_network, watch
 
@@ -710,3 +710,52 @@ def test_the_first_page_is_small_and_compressed(world: World, open_as: OpenAs) -
     page.goto(world.path("/company"), wait_until="load")
     assert sum(sizes.values()) < 150_000
     assert 0 < sum(size for key, size in sizes.items() if kinds.get(key) == "Script") < 30_000
+
+
+# --- announcements ----------------------------------------------------------------------------------------------------
+
+
+def test_an_announcement_is_shown_opened_and_confirmed_while_its_author_looks_on(world: World, open_as: OpenAs) -> None:
+    author = open_as("Ada Winter", "/announcements/new")
+    author.get_by_label("Title").fill("The workshop moves to hall 4")
+    author.get_by_label("Text").fill("From **Monday** on. Ask me.")
+    expect(author.get_by_label("By when")).to_be_hidden()
+    author.get_by_label("Must be confirmed").check()
+    expect(author.get_by_label("By when")).to_be_visible()
+    author.get_by_role("button", name="Preview and count").click()
+    expect(author.get_by_role("heading", name=re.compile(r"This reaches \d+ people"))).to_be_visible()
+    assert findings(author) == []
+    author.get_by_role("button", name=re.compile("Publish to")).click()
+    expect(author.get_by_role("heading", name="The workshop moves to hall 4")).to_be_visible()
+    counted = author.locator("[data-reach-live]")
+    if not counted.is_visible():  # a busy machine is still counting the audience
+        expect(author.get_by_text("This is being published")).to_be_visible()
+    for _ in range(100):
+        if counted.is_visible():
+            break
+        author.reload()
+
+    def count(fact: str) -> Locator:
+        return author.locator(f"[data-reach={fact}] [data-reach-count]")
+
+    expect(count("shown")).to_have_text("0")
+    reader = open_as("Mei Tanaka", "/company")
+    strip = reader.locator(".announcement-strip").first
+    strip.scroll_into_view_if_needed()
+    expect(count("shown")).to_have_text("1")  # told by the reader's script, and to the author's page, by themselves
+    expect(count("opened")).to_have_text("0")
+    reader.goto(world.path("/"))
+    reader.locator(".announcement-banner").get_by_role("link", name="Read The workshop moves to hall 4").click()
+    expect(count("opened")).to_have_text("1")
+    expect(count("confirmed")).to_have_text("0")
+    assert findings(reader) == []
+    reader.get_by_role("button", name="I have read this").click()
+    expect(reader.get_by_text("You have read this")).to_be_visible()
+    expect(count("confirmed")).to_have_text("1")
+    reader.goto(world.path("/"))
+    expect(reader.locator(".announcement-banner")).to_have_count(0)
+    author.get_by_role("link", name="Who has and who has not").click()
+    author.get_by_role("link", name="not Confirmed").click()
+    expect(author.get_by_role("main")).not_to_contain_text("Mei Tanaka")
+    expect(author.get_by_role("main")).to_contain_text("Jonas Weber")
+    assert findings(author) == []
