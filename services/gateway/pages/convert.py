@@ -65,7 +65,7 @@ NOTIFICATIONS: Final[dict[int, str]] = {
     feed.NOTIFICATION_KIND_BEST_ANSWER: "best_answer", feed.NOTIFICATION_KIND_QUESTION: "question",
     feed.NOTIFICATION_KIND_ANNOUNCEMENT: "announcement", feed.NOTIFICATION_KIND_REMINDER: "reminder",
     feed.NOTIFICATION_KIND_CORRECTION: "correction", feed.NOTIFICATION_KIND_DECISION: "decision",
-    feed.NOTIFICATION_KIND_MODERATION: "moderation", feed.NOTIFICATION_KIND_EDIT: "edit",
+    feed.NOTIFICATION_KIND_MODERATION: "moderation", feed.NOTIFICATION_KIND_EDIT: "edit", feed.NOTIFICATION_KIND_DRAFT: "draft",
 }
 POST_KINDS: Final[dict[int, Literal["plain", "question", "praise", "announcement"]]] = {
     feed_events.POST_KIND_QUESTION: "question", feed_events.POST_KIND_PRAISE: "praise", feed_events.POST_KIND_ANNOUNCEMENT: "announcement",
@@ -407,6 +407,8 @@ def notification(found: feed.Notification) -> NotificationView:
         url = f"/posts/{root}#post-{found.post.post_id}" if root and root != found.post.post_id else f"/posts/{found.post.post_id}"
         if kind == "decision":
             url = f"/ideas/{found.post.post_id}"
+    elif kind == "draft":
+        url = f"/drafts/{found.notification_id.partition('-')[2]}"
     elif kind == "decision":
         url = f"/ask/{found.notification_id.partition('-')[2]}"
     elif found.community_id:
@@ -415,7 +417,7 @@ def notification(found: feed.Notification) -> NotificationView:
         url = people[0].url if people else "/notifications"
     return NotificationView(
         kind=kind, url=url, time=moment(found.notify_time), people=people, count=found.actor_count or len(people),  # type: ignore[arg-type]
-        excerpt=excerpt(found.post) if has_post else "",
+        excerpt=excerpt(found.post) if has_post and not found.post.filters else "",
         community=CommunityRef(id=found.community_id, name=found.community_name) if found.community_id else None,
         emojis=list(found.emoji), is_unread=found.unread,
     )
