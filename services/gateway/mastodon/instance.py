@@ -141,15 +141,12 @@ async def instance_v2(call: Call) -> Any:
         "icon": [{"src": f"{base}/avatars/group.png", "size": "120x120"}], "languages": LANGUAGES,
         "configuration": {
             **configuration(call), "translation": {"enabled": False},
-            "urls": {
-                "streaming": _streaming(call), "status": None, "about": f"{base}/", "privacy_policy": None, "terms_of_service": None
-            },
+            "urls": {"streaming": _streaming(call), "about": f"{base}/"},
             "vapid": {"public_key": await push_key(call)}, "limited_federation": True,
             "timelines_access": {"live_feeds": feeds, "hashtag_feeds": feeds, "trending_link_feeds": feeds},
         },
         "registrations": {
-            "enabled": False, "approval_required": False, "message": None, "url": None, "sign_up_url": None, "reason_required": None,
-            "min_age": None,
+            "enabled": False, "approval_required": False, "message": None, "url": None, "reason_required": None, "min_age": None,
         },
         "api_versions": {"mastodon": API_VERSION}, "contact": {"email": "", "account": None}, "rules": await rules_of(call),
     }
