@@ -102,6 +102,11 @@ class Integrations(View, frozen=True, kw_only=True):
     takes_hooks: bool = False
     can_restrict: bool = False
 
+    @property
+    def webhook_form(self) -> Form:
+        """What the form of webhooks shows: its own refusal and nobody else's."""
+        return self.form if self.refused == "webhook" else Form()
+
 
 class AdminIntegrationsPage(Page, frozen=True, kw_only=True):
     """What belongs to the organisation."""

@@ -958,9 +958,13 @@ def pages() -> Iterator[tuple[str, Callable[[], v.Page]]]:
         ),
     )
     yield "offline", lambda: v.OfflinePage(shell=plain("/"))
-    from tests.browser import samples_announcements  # which is made of what stands above
+    from tests.browser import samples_announcements, samples_integrations  # which is made of what stands above
 
     yield from samples_announcements.pages()
+    from tests.browser import samples_asking
+
+    yield from samples_asking.pages()
+    yield from samples_integrations.pages()
     yield (
         "design",
         lambda: v.DesignPage(

@@ -2,6 +2,7 @@
 import "htmx.org";
 import { startAnnouncements } from "./js/announcements.js";
 import { startChart } from "./js/chart.js";
+import { startCommands } from "./js/commands.js";
 import { startCompose } from "./js/compose.js";
 import { startCost } from "./js/cost.js";
 import { startDrafts } from "./js/drafts.js";
@@ -16,7 +17,7 @@ import { startTime } from "./js/time.js";
 import { startToasts } from "./js/toast.js";
 import { startUndo } from "./js/undo.js";
 
-for (const start of [startRequests, startToasts, startMenus, startFinder, startDrafts, startServerDrafts, startCompose, startUndo, startKeys, startChart, startTime, startAnnouncements, startLive, startCost, startPush]) {
+for (const start of [startRequests, startToasts, startMenus, startFinder, startCommands, startDrafts, startServerDrafts, startCompose, startUndo, startKeys, startChart, startTime, startAnnouncements, startLive, startCost, startPush]) {
   start();
 }
 for (const tabs of document.querySelectorAll(".tabs")) {

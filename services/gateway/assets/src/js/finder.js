@@ -17,7 +17,7 @@ function say(count) {
 }
 
 /** Arrow keys, Enter and Escape over a list box that belongs to a field. */
-function combobox(field, list, choose) {
+export function combobox(field, list, choose) {
   const options = () => [...list.querySelectorAll('[role="option"]')];
   const selected = () => list.querySelector('[aria-selected="true"]');
   const select = (option) => {
