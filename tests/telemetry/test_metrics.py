@@ -21,7 +21,7 @@ TECHNICAL = {
 # What a name may end in: a base unit, a count of a named thing, or _total for what only rises.
 ENDINGS = (
     "_total", "_seconds", "_bytes", "_events", "_people", "_streams", "_connections", "_batch_size", "_posts", "_conversations",
-    "_announcements", "_letters",
+    "_announcements", "_letters", "_pushes",
 )
 # What is a state rather than an amount: 1 or 0, or a place in a log.
 STATES = {"watercooler_leading", "watercooler_engine_up", "watercooler_relay_position", "watercooler_followed_connected"}
