@@ -210,8 +210,8 @@ class _Archive:
             data.write("[")
             page.write(_HEAD.format(title=html.escape(title), about=html.escape(self._about(personal))))
             async for number, record, post in self._posts(personal, subject_id):
+                page.write(_article(record, post, self._files))  # which gives the files their names
                 data.write(("," if number else "") + "\n" + json.dumps(record, ensure_ascii=False))
-                page.write(_article(record, post, self._files))
                 posts = number + 1
             data.write("\n]\n")
             page.write("</body></html>\n")

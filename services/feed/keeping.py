@@ -11,7 +11,6 @@ from libs.eventstore.handle import handle
 from libs.eventstore.model import Metadata, Recorded, Rejected, micros
 from libs.runtime.service import Context
 from libs.telemetry import logs
-from watercooler.feed.v1.moderation_events_pb2 import AppealDecided
 from watercooler.feed.v1.retention_events_pb2 import HoldLifted, RuleEnabled
 
 from .commands import DeletePost, DiscardKeptPost
@@ -111,10 +110,10 @@ class Keeping:
 
 
 class WakingKeeping:
-    """Tells of rules that were switched on, holds that were lifted and appeals that were decided, by whichever process."""
+    """Tells of rules that were switched on and holds that were lifted, by whichever process."""
 
     name = "feed.waking_keeping"
-    handles: tuple[type[Message], ...] = (RuleEnabled, HoldLifted, AppealDecided)
+    handles: tuple[type[Message], ...] = (RuleEnabled, HoldLifted)
 
     def __init__(self, keeping: Keeping) -> None:
         """For the running task."""

@@ -144,7 +144,8 @@ class Previews:
                 again = False
             if not again:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._noted.wait(), LOOK_SECONDS)
+                    async with asyncio.timeout(LOOK_SECONDS):  # not wait_for: that of Python 3.11 may forget that it is cancelled
+                        await self._noted.wait()
 
     async def look(self) -> bool:
         """Look up what is due now; whether there was a full round of it, so that more may wait."""

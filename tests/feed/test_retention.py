@@ -1,6 +1,7 @@
 """Retention rules, legal holds and exports: a dry run says what the run deletes, and nothing held is deleted by anybody."""
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import zipfile
@@ -15,7 +16,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from libs.eventstore.model import InvalidArgument, NotFound
+from libs.eventstore.model import InvalidArgument, Metadata, NotFound
 from libs.testing.spec import Spec
 from libs.text.ids import id_at, new_id
 from services.feed.commands import PublishPost
@@ -113,8 +114,6 @@ class Archive:
             parent_id=root_id, root_id=root_id, now=when, **fields,
         )
         event = post.decide(command, post.initial())
-        from libs.eventstore.model import Metadata
-
         await self.feed.world.store("feed").append(f"post-{command.post_id}", 0, event, Metadata(author_id))
         return command.post_id
 
@@ -151,8 +150,6 @@ async def _none_due(database: Any, chosen: queries.Selection) -> bool:
 
 async def until(condition: Any) -> None:
     """Wait for what the task in the background does; a minute at most."""
-    import asyncio
-
     async with asyncio.timeout(60):
         while not await condition():
             await asyncio.sleep(0.02)
@@ -237,7 +234,7 @@ async def test_only_administrators_govern_what_is_kept(tmp_path: Path) -> None:
             ))
 
 
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     posts=st.lists(
         st.tuples(st.integers(0, 2), st.integers(1, 60), st.integers(0, 2), st.booleans()), min_size=1, max_size=12
@@ -248,8 +245,6 @@ async def test_only_administrators_govern_what_is_kept(tmp_path: Path) -> None:
 def test_the_run_deletes_exactly_what_the_dry_run_counted(
     tmp_path_factory: pytest.TempPathFactory, posts: list[Any], age: int, unit: Any, holds: list[Any]
 ) -> None:
-    import asyncio
-
     async def check() -> None:
         async with archive_in(tmp_path_factory.mktemp("rule")) as archive:
             feed = archive.feed

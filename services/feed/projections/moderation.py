@@ -90,7 +90,7 @@ class Moderation:
                 await tx.batch(
                     """
                     UPDATE cases
-                    SET state = :decided, assignee_id = '', fresh_count = 0, outcome = :outcome, decide_time = :decide_time
+                    SET state = :decided, assignee_id = '', fresh_count = 0, outcome = :outcome, upheld = 0, decide_time = :decide_time
                     WHERE case_id = :case_id
                     """,
                     case_id=decided.case_id, decided=_DECIDED, outcome=int(decided.outcome),
@@ -109,12 +109,10 @@ class Moderation:
                 await tx.batch(
                     """
                     UPDATE cases
-                    SET assignee_id = '', state = CASE WHEN fresh_count > 0 THEN :open ELSE :decided END,
-                        outcome = CASE WHEN :upheld = 1 THEN :no_breach ELSE outcome END
+                    SET assignee_id = '', state = CASE WHEN fresh_count > 0 THEN :open ELSE :decided END, upheld = :upheld
                     WHERE case_id = :case_id
                     """,
                     case_id=verdict.case_id, open=_OPEN, decided=_DECIDED, upheld=int(verdict.upheld),
-                    no_breach=int(CASE_OUTCOME_NO_BREACH),
                 )
                 await _tell(tx, verdict.case_id, verdict.author_id, 1, event.position)
             case MemberMuted() as muted:
@@ -139,9 +137,9 @@ class Moderation:
         await tx.batch(
             """
             INSERT INTO cases (case_id, subject, subject_id, author_id, community_id, to_administrators, state, assignee_id, report_count,
-                               fresh_count, categories, first_time, last_time, outcome, decide_time, position)
+                               fresh_count, categories, first_time, last_time, outcome, upheld, decide_time, position)
             VALUES (:case_id, :subject, :subject_id, :author_id, :community_id, :to_administrators, :open, '', 1, 1, :categories,
-                    :time, :time, 0, 0, :position)
+                    :time, :time, 0, 0, 0, :position)
             ON CONFLICT (case_id) DO UPDATE
             SET author_id = excluded.author_id, community_id = excluded.community_id, to_administrators = excluded.to_administrators,
                 state = CASE WHEN cases.state = :decided THEN excluded.state ELSE cases.state END,

@@ -10,6 +10,7 @@ from libs.rpc.auth import Caller
 from watercooler.feed.v1 import events_pb2
 from watercooler.feed.v1 import moderation_service_pb2 as api
 from watercooler.feed.v1.feed_service_pb2 import Author
+from watercooler.feed.v1.moderation_events_pb2 import CASE_OUTCOME_NO_BREACH
 
 from ..access import SECRET, reader_keys
 from .posts import fetch_authors
@@ -110,7 +111,8 @@ def _summary(row: Row, authors: Mapping[str, Author]) -> api.CaseSummary:
     summary = api.CaseSummary(
         case_id=row["case_id"], subject=row["subject"], subject_id=row["subject_id"], community_id=row["community_id"],
         community_name=row["community_name"] or "", to_administrators=bool(row["to_administrators"]), state=row["state"],
-        report_count=row["report_count"], categories=[int(one) for one in row["categories"].split()], outcome=row["outcome"],  # type: ignore[misc]
+        report_count=row["report_count"], categories=[int(one) for one in row["categories"].split()],  # type: ignore[misc]
+        outcome=CASE_OUTCOME_NO_BREACH if row["upheld"] else row["outcome"],
     )
     summary.first_time.FromMicroseconds(row["first_time"])
     summary.last_time.FromMicroseconds(row["last_time"])

@@ -17,6 +17,8 @@ CREATE TABLE IF NOT EXISTS cases (
     first_time        BIGINT NOT NULL,
     last_time         BIGINT NOT NULL,
     outcome           INTEGER NOT NULL,
+    -- The newest decision was taken back by an appeal.
+    upheld            INTEGER NOT NULL,
     decide_time       BIGINT NOT NULL,
     -- Position of the newest report or appeal.
     position          BIGINT NOT NULL
