@@ -88,6 +88,7 @@ async def verify_credentials(call: Call) -> Any:
     return entities.credentials(me.person, call.site, standing, 0, me.is_administrator)
 
 
+@route("PATCH", "/api/v1/profile", "write:accounts")
 @route("PATCH", "/api/v1/accounts/update_credentials", "write:accounts")
 async def update_credentials(call: Call) -> Any:
     """Change one's name, text, contact lines or photo; the rest is the directory's, or has no meaning in a company network."""

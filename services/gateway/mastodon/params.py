@@ -184,9 +184,9 @@ def of_query(raw: bytes) -> dict[str, Any]:
     try:
         pairs = parse_qsl(raw.decode("latin-1"), keep_blank_values=True, errors="strict", max_num_fields=FIELDS)
     except UnicodeDecodeError:
-        raise Refusal(400, "The parameters are not UTF-8.") from None
+        raise Refusal(400, "The parameters are not UTF-8.", code="bad_request") from None
     except ValueError:
-        raise Refusal(400, f"A request has at most {FIELDS} parameters.") from None
+        raise Refusal(400, f"A request has at most {FIELDS} parameters.", code="bad_request") from None
     simple = all("[" not in name for name, _ in pairs)
     if simple and len({name for name, _ in pairs}) == len(pairs):
         return dict(pairs)
@@ -202,9 +202,9 @@ def of_json(body: bytes) -> dict[str, Any]:
     try:
         found = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Refusal(400, f"The body is not JSON: {error}.") from None
+        raise Refusal(400, f"The body is not JSON: {error}.", code="bad_request") from None
     if not isinstance(found, dict):
-        raise Refusal(400, "The body is a JSON object.")
+        raise Refusal(400, "The body is a JSON object.", code="bad_request")
     # Clients that turn forms into JSON keep the brackets.
     return nested(list(found.items())) if any("[" in name for name in found) else found
 
@@ -227,7 +227,7 @@ def of_multipart(body: bytes, media_type: str) -> dict[str, Any]:
                     name, file_name, kind, content = event.name, event.filename, event.content_type or "", bytearray()
             parser.close()
     except (MultipartError, ValueError) as error:
-        raise Refusal(400, f"The multipart body cannot be read: {error}.") from None
+        raise Refusal(400, f"The multipart body cannot be read: {error}.", code="bad_request") from None
     return nested(pairs)
 
 
@@ -237,7 +237,7 @@ def _part(name: str, file_name: str | None, media_type: str, content: bytes) -> 
     try:
         return content.decode()
     except UnicodeDecodeError:
-        raise Refusal(400, f"The part {name[:60]} is not UTF-8.") from None
+        raise Refusal(400, f"The part {name[:60]} is not UTF-8.", code="bad_request") from None
 
 
 def read(query: bytes, body: bytes, media_type: str) -> Params:
