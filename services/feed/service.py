@@ -8,8 +8,9 @@ from watercooler.feed.v1.delivery_service_pb2_grpc import add_DeliveryServiceSer
 from watercooler.feed.v1.drafting_service_pb2_grpc import add_DraftingServiceServicer_to_server
 from watercooler.feed.v1.feed_service_pb2_grpc import add_FeedServiceServicer_to_server
 from watercooler.feed.v1.ideas_service_pb2_grpc import add_IdeasServiceServicer_to_server
-from watercooler.feed.v1.moderation_service_pb2_grpc import add_ModerationServiceServicer_to_server
 from watercooler.feed.v1.integration_service_pb2_grpc import add_IntegrationServiceServicer_to_server
+from watercooler.feed.v1.mention_service_pb2_grpc import add_MentionServiceServicer_to_server
+from watercooler.feed.v1.moderation_service_pb2_grpc import add_ModerationServiceServicer_to_server
 from watercooler.feed.v1.policy_service_pb2_grpc import add_PolicyServiceServicer_to_server
 from watercooler.feed.v1.reading_service_pb2_grpc import add_ReadingServiceServicer_to_server
 from watercooler.feed.v1.retention_service_pb2_grpc import add_RetentionServiceServicer_to_server
@@ -21,8 +22,9 @@ from .api.asking import AskingApi
 from .api.delivery import DeliveryApi
 from .api.drafting import DraftingApi
 from .api.ideas import IdeasApi
-from .api.moderation import ModerationApi
 from .api.integrations import IntegrationApi
+from .api.mentions import MentionApi
+from .api.moderation import ModerationApi
 from .api.policy import PolicyApi
 from .api.reading import ReadingApi
 from .api.retention import RetentionApi
@@ -78,9 +80,9 @@ from .projections.asking import Enquiries, Ideas, Praises, Questions
 from .projections.chart import Chart
 from .projections.delivery import Deliveries, Reachable
 from .projections.drafting import Drafts
+from .projections.integrations import Integrations
 from .projections.mentions import GroupHandles
 from .projections.moderation import Administrators, Audit, Moderation
-from .projections.integrations import Integrations
 from .projections.policy import Policies
 from .projections.reading import Bonds, CustomEmojis, Filters, Markers, PeopleLists
 from .projections.retention import Retention
@@ -112,6 +114,7 @@ def assemble(context: Context) -> Assembly:
             (add_IntegrationServiceServicer_to_server, IntegrationApi(context, posts, sending)),
             (add_IdeasServiceServicer_to_server, IdeasApi(context)),
             (add_ReadingServiceServicer_to_server, ReadingApi(context)),
+            (add_MentionServiceServicer_to_server, MentionApi(context)),
             (add_DraftingServiceServicer_to_server, drafting),
             (add_DeliveryServiceServicer_to_server, DeliveryApi(context, keys, pushing, digests)),
         ),

@@ -17,6 +17,7 @@ from watercooler.feed.v1.drafting_service_pb2_grpc import DraftingServiceStub
 from watercooler.feed.v1.feed_service_pb2_grpc import FeedServiceStub
 from watercooler.feed.v1.ideas_service_pb2_grpc import IdeasServiceStub
 from watercooler.feed.v1.integration_service_pb2_grpc import IntegrationServiceStub
+from watercooler.feed.v1.mention_service_pb2_grpc import MentionServiceStub
 from watercooler.feed.v1.moderation_service_pb2_grpc import ModerationServiceStub
 from watercooler.feed.v1.policy_service_pb2_grpc import PolicyServiceStub
 from watercooler.feed.v1.reading_service_pb2_grpc import ReadingServiceStub
@@ -55,6 +56,7 @@ def create_gateway(context: Context) -> Gateway:
         integrations=IntegrationServiceStub(context.channel("feed")),
         feed=FeedServiceStub(context.channel("feed")),
         reading=ReadingServiceStub(context.channel("feed")),
+        mentions=MentionServiceStub(context.channel("feed")),
         drafting=DraftingServiceStub(context.channel("feed")),
         announcements=AnnouncementServiceStub(context.channel("feed")),
         search=SearchServiceStub(context.channel("search")),

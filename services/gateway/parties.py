@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from watercooler.feed.v1.feed_service_pb2_grpc import FeedServiceAsyncStub
     from watercooler.feed.v1.ideas_service_pb2_grpc import IdeasServiceAsyncStub
     from watercooler.feed.v1.integration_service_pb2_grpc import IntegrationServiceAsyncStub
+    from watercooler.feed.v1.mention_service_pb2_grpc import MentionServiceAsyncStub
     from watercooler.feed.v1.moderation_service_pb2_grpc import ModerationServiceAsyncStub
     from watercooler.feed.v1.policy_service_pb2_grpc import PolicyServiceAsyncStub
     from watercooler.feed.v1.reading_service_pb2_grpc import ReadingServiceAsyncStub
@@ -57,6 +58,7 @@ class Clients:
     integrations: IntegrationServiceAsyncStub
     feed: FeedServiceAsyncStub
     reading: ReadingServiceAsyncStub
+    mentions: MentionServiceAsyncStub
     drafting: DraftingServiceAsyncStub
     announcements: AnnouncementServiceAsyncStub
     search: SearchServiceAsyncStub

@@ -1153,14 +1153,24 @@ class PostListFragment(Fragment, frozen=True, kw_only=True):
     page: PostPage
 
 
+class PlaceOption(View, frozen=True, kw_only=True):
+    """A community or a group that a text may mention."""
+
+    handle: str
+    name: str
+    url: str
+    is_group: bool = False
+
+
 class SuggestFragment(Fragment, frozen=True, kw_only=True):
-    """GET /search/suggest?q=: people first, then communities, tags and the whole search."""
+    """GET /search/suggest?q=: people first, then communities, tags and the whole search; with mention=1 whom a text may call."""
 
     template: ClassVar[str] = "fragments/suggest.html"
     query: str
     people: list[PersonRef] = []
     communities: list[CommunityRef] = []
     tags: list[str] = []
+    places: list[PlaceOption] = []
     # People cannot be looked for just now.
     is_lacking: bool = False
 

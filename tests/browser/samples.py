@@ -961,6 +961,9 @@ def pages() -> Iterator[tuple[str, Callable[[], v.Page]]]:
     from tests.browser import samples_announcements, samples_integrations  # which is made of what stands above
 
     yield from samples_announcements.pages()
+    from tests.browser import samples_reading
+
+    yield from samples_reading.pages()
     from tests.browser import samples_asking
 
     yield from samples_asking.pages()

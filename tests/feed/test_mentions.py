@@ -13,6 +13,8 @@ from services.feed.deciders import mention
 from tests.feed.worlds import CLOSED, INVALID, SECRET, Feed, feed_of, people, refused
 from watercooler.feed.v1 import feed_service_pb2 as api
 from watercooler.feed.v1.mention_events_pb2 import MembersMentioned
+from watercooler.feed.v1.mention_service_pb2 import SuggestMentionsRequest
+from watercooler.feed.v1.mention_service_pb2_grpc import MentionServiceStub
 from watercooler.identity.v1 import events_pb2 as identity
 
 NOW = datetime(2026, 5, 4, tzinfo=UTC)
@@ -123,3 +125,18 @@ async def test_a_mention_of_very_many_is_for_those_who_speak_for_them(tmp_path: 
         post = await feed.post(owner, "dear @all")
         assert post.mentions[0].community_id == community.community_id
         await feed.post(ann, "all of you")
+
+
+async def test_what_may_be_called_is_offered(feed: Feed) -> None:
+    ann, bob, guest = await feed.person("ann"), await feed.person("bob"), await feed.person("guest", "guest")
+    community = await feed.community(ann, "Team Blue")
+    await feed.community(bob, "Team Red")
+    group_id = await group(feed, "Team Blue", bob)
+    stub = feed.world.stub(MentionServiceStub, "feed")
+    with feed.by(ann):
+        found = await stub.SuggestMentions(SuggestMentionsRequest(query="@Team"))
+    assert [(each.community_id, each.group_id, each.handle) for each in found.mentions] == [
+        (community.community_id, "", "team-blue"), ("", group_id, "team-blue-group"),
+    ]
+    with feed.by(guest, "guest"):
+        assert not (await stub.SuggestMentions(SuggestMentionsRequest(query="team"))).mentions

@@ -87,19 +87,31 @@ async def name_places(tx: Transaction, caller: Caller, posts: Iterable[Post]) ->
             mention.handle, mention.display_name = row["handle"], row["name"]
 
 
-async def suggest_groups(tx: Reader, start: str, limit: int) -> list[Mention]:
-    """Groups whose handle or name begins like this, by handle."""
+async def suggest(tx: Transaction, caller: Caller, start: str, limit: int) -> list[Mention]:
+    """What the caller may call whose handle or name begins so: communities they are in, then groups, by handle."""
     pattern = start.casefold().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
     rows = await tx.fetch(
         """
-        SELECT group_id, handle, name FROM group_handles
-        WHERE handle LIKE :pattern || '%' ESCAPE '\\'
-        ORDER BY handle
+        SELECT 0 AS kind, c.community_id AS id, c.handle, c.name, 0 AS taken
+        FROM communities c
+        JOIN members m ON m.community_id = c.community_id AND m.person_id = :reader_id
+        WHERE c.archived = 0 AND (c.handle LIKE :pattern || '%' ESCAPE '\\' OR c.sort_name LIKE :pattern || '%' ESCAPE '\\')
+        UNION ALL
+        SELECT 1 AS kind, g.group_id AS id, g.handle, g.name,
+               (SELECT COUNT(*) FROM communities o WHERE o.handle = g.handle)
+                   + (SELECT COUNT(*) FROM people p WHERE p.handle = g.handle) AS taken
+        FROM group_handles g
+        WHERE :employee = 1 AND g.handle LIKE :pattern || '%' ESCAPE '\\'
+        ORDER BY kind, handle
         LIMIT :limit
         """,
-        pattern=pattern, limit=limit,
+        pattern=pattern, limit=limit, reader_id=caller.person_id, employee=int(not caller.is_guest),
     )
-    return [Mention(group_id=row["group_id"], handle=row["handle"], display_name=row["name"]) for row in rows]
+    return [
+        Mention(community_id=row["id"], handle=row["handle"], display_name=row["name"]) if not row["kind"]
+        else Mention(group_id=row["id"], handle=row["handle"] + (GROUP_TAIL if row["taken"] else ""), display_name=row["name"])
+        for row in rows
+    ]
 
 
 async def members_of(reader: Reader, community_ids: Sequence[str], group_ids: Sequence[str], after: str, limit: int) -> list[str]:

@@ -9,6 +9,8 @@ from litestar import Response
 
 from libs.rpc.errors import RpcError
 from watercooler.feed.v1 import feed_service_pb2 as feed
+from watercooler.feed.v1 import mention_service_pb2 as mentioning
+from watercooler.feed.v1 import reading_service_pb2 as reading
 from watercooler.search.v1 import search_service_pb2 as search
 
 from ..http import AnyRequest, clients, current_person
@@ -16,7 +18,7 @@ from ..neighbours import spared
 from ..parties import is_away
 from ..problems import Refusal
 from ..rendering import address
-from ..views import CommunityRef, Form, Option, PersonRef, SearchPage, SuggestFragment
+from ..views import CommunityRef, Form, Option, PersonRef, PlaceOption, SearchPage, SuggestFragment
 from . import convert
 from .common import TOKEN_CHARACTERS, fragment_shell, get, go, problems, query, render, shell, told, translated
 from .whom import find, whole
@@ -24,6 +26,7 @@ from .whom import find, whole
 RESULTS_A_PAGE: Final = 20
 PEOPLE_OFFERED: Final = 6
 COMMUNITIES_OFFERED: Final = 3
+PLACES_OFFERED: Final = 4
 TAGS_OFFERED: Final = 3
 RANK_MAX: Final = 10_000
 KINDS: Final = {"person": search.HIT_KIND_PERSON, "post": search.HIT_KIND_POST, "community": search.HIT_KIND_COMMUNITY}
@@ -132,6 +135,8 @@ async def suggest(request: AnyRequest) -> Response[bytes]:
     if not text:
         return render(request, SuggestFragment(shell=around, query=""))
     services = clients(request)
+    if query(request, "mention", 1):
+        return await _suggest_mentions(request, text)
     asked_people = search.SuggestPeopleRequest(query=text.removeprefix("@"), page_size=PEOPLE_OFFERED)
     asked_communities = feed.ListCommunitiesRequest(query=text, page_size=COMMUNITIES_OFFERED)
     people, communities, tags = await asyncio.gather(
@@ -147,6 +152,36 @@ async def suggest(request: AnyRequest) -> Response[bytes]:
         shell=around, query=text, people=[handles[hit.id] if hit.id in handles else _named(hit) for hit in hits],
         communities=[CommunityRef(id=each.community_id, name=each.name) for each in (communities.communities if communities else [])],
         tags=[each.tag for each in (tags.tags if tags else []) if each.tag.startswith(start)][:TAGS_OFFERED], is_lacking=people is None,
+    )
+    return render(request, view, 503 if people is None else 200)
+
+
+async def _suggest_mentions(request: AnyRequest, text: str) -> Response[bytes]:
+    """Whom a text may call: people whom one neither mutes nor blocks, communities one is in, groups of the directory."""
+    services = clients(request)
+    asked_people = search.SuggestPeopleRequest(query=text.removeprefix("@"), page_size=PEOPLE_OFFERED)
+    asked_places = mentioning.SuggestMentionsRequest(query=text, page_size=PLACES_OFFERED)
+    people, places = await asyncio.gather(
+        spared(request, "search", lambda: services.search.SuggestPeople(asked_people)),
+        spared(request, "feed", lambda: services.mentions.SuggestMentions(asked_places)),
+    )
+    ids = [hit.id for hit in people.people] if people is not None else []
+    bonds = reading.BatchGetBondsRequest(person_ids=ids)
+    found, kept = await asyncio.gather(
+        spared(request, "identity", lambda: _whole_people(request, ids), []),
+        spared(request, "feed", lambda: services.reading.BatchGetBonds(bonds)),
+    )
+    away = {each.person_id for each in kept.bonds if each.muted or each.blocked} if kept is not None else set()
+    view = SuggestFragment(
+        shell=fragment_shell(request), query="", people=[each for each in found if each.handle and each.id not in away],
+        places=[
+            PlaceOption(
+                handle=each.handle, name=each.display_name, is_group=bool(each.group_id),
+                url=f"/groups/{each.group_id}" if each.group_id else f"/communities/{each.community_id}",
+            )
+            for each in (places.mentions if places is not None else [])
+        ],
+        is_lacking=people is None,
     )
     return render(request, view, 503 if people is None else 200)
 

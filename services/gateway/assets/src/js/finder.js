@@ -111,7 +111,7 @@ function mentions(field) {
     running = new AbortController();
     const { signal } = running;
     try {
-      const answer = await fetch(`/search/suggest?q=${encodeURIComponent(query)}`, { signal, headers: { "HX-Request": "true" } });
+      const answer = await fetch(`/search/suggest?q=${encodeURIComponent(query)}${field.matches("[data-people]") ? "" : "&mention=1"}`, { signal, headers: { "HX-Request": "true" } });
       if (!answer.ok) return;
       const found = new DOMParser().parseFromString(await answer.text(), "text/html");
       const people = [...found.querySelectorAll("[data-handle]")].filter((each) => each.dataset.handle);
