@@ -153,6 +153,12 @@ ANNOUNCEMENT_PEOPLE: Final = _gauges(
     "answered), and how many confirmed; max() over replicas.",
     sign=("audience", "reached", "confirmed"),
 )
+FROZEN_AUDIENCE_PEOPLE: Final = _gauges(
+    "watercooler_frozen_audience_people",
+    "Summed over the announcements of the last 28 days that froze their audience: how many people that is, to how many a right version was "
+    "shown, how many opened and confirmed one, and how many saw a wrong version only; max() over replicas.",
+    fact=("audience", "shown", "opened", "confirmed", "misinformed"),
+)
 POSTS: Final = _counter("watercooler_posts_total", "Posts published, replies not counted.")
 REPLIES: Final = _counter("watercooler_replies_total", "Replies published.")
 REACTIONS: Final = _counter("watercooler_reactions_total", "Reactions added; a reaction taken back stays counted.")

@@ -16,7 +16,7 @@ from watercooler.identity.v1.events_pb2 import PersonErased
 
 from .commands import EraseAuthor
 from .deciders import author
-from .queries import activity, engagement, files
+from .queries import activity, announcements, engagement, files
 
 GAUGE_SECONDS = 60.0
 # The pause after measuring is at least so many times as long as the measuring took.
@@ -142,6 +142,10 @@ async def _measure(context: Context) -> None:
     metrics.ANNOUNCEMENT_PEOPLE.labels(sign="audience").set(announced.audience)
     metrics.ANNOUNCEMENT_PEOPLE.labels(sign="reached").set(announced.reached)
     metrics.ANNOUNCEMENT_PEOPLE.labels(sign="confirmed").set(announced.confirmed)
+    async with context.database.snapshot() as tx:
+        reach = await announcements.recent_reach(tx, now)
+    for fact, people in reach.items():
+        metrics.FROZEN_AUDIENCE_PEOPLE.labels(fact=fact).set(people)
 
 
 _GAUGES = (
@@ -150,4 +154,5 @@ _GAUGES = (
     *(metrics.RECENT_CONVERSATIONS.labels(departments=departments) for departments in ("several", "one", "unknown")),
     metrics.RECENT_ANNOUNCEMENTS,
     *(metrics.ANNOUNCEMENT_PEOPLE.labels(sign=sign) for sign in ("audience", "reached", "confirmed")),
+    *(metrics.FROZEN_AUDIENCE_PEOPLE.labels(fact=fact) for fact in ("audience", "shown", "opened", "confirmed", "misinformed")),
 )

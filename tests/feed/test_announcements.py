@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 
-from libs.eventstore.model import Metadata, Rejected
+from libs.eventstore.model import Metadata, Rejected, micros
 from libs.proofs import reach
 from libs.runtime.service import Assembly, Context
 from libs.testing.spec import Spec
 from services.feed.announcing import Reminders, finish
 from services.feed.commands import announcements as commands
 from services.feed.deciders import announcement, audience, notice, receipt
+from services.feed.queries import announcements as queries
 from services.feed.service import SERVICE
 from tests.feed.worlds import CLOSED, DENIED, FAILED, INVALID, MISSING, MODERATOR, Feed, feed_of, refused
 from watercooler.common.v1.audience_pb2 import Audience
@@ -426,6 +427,9 @@ async def test_a_correction_reaches_exactly_those_who_saw_the_wrong_version(boar
     found = await board.reach(rosa, announcement_id)
     assert (found.misinformed_count, found.wrong_count, found.confirmed_count) == (2, 4, 1)
     assert not (await board.get(ann, announcement_id)).misinformed
+    async with feed.world.store("feed").database.snapshot() as tx:
+        figures = await queries.recent_reach(tx, micros(datetime.now(UTC)))
+    assert figures == {"audience": 4, "shown": 1, "opened": 1, "confirmed": 1, "misinformed": 2}
     with feed.by(dan):
         versions = (await board.stub.ListAnnouncementVersions(
             api.ListAnnouncementVersionsRequest(announcement_id=announcement_id)

@@ -19,6 +19,7 @@ _MODERATOR = int(events_pb2.MEMBER_ROLE_MODERATOR)
 _CONFIRM = int(events.ANNOUNCEMENT_URGENCY_CONFIRM)
 OVERSEEING = frozenset({"communications", "administrator"})
 PENDING_DAYS = 60
+RECENT_DAYS = 28
 _DAY_MICROS = 86_400_000_000
 
 # Who may see how far an announcement reached: of one for a community those who run it, for nobody else may know what is said there.
@@ -299,6 +300,36 @@ async def fetch_reach(tx: Reader, announcement_id: str) -> api.Reach:
     done = reach.confirmed_count if row["urgency"] == _CONFIRM else reach.opened_count
     reach.remindable_count = max(0, reach.audience_count - done)
     return reach
+
+
+async def recent_reach(tx: Reader, now_micros: int) -> dict[str, int]:
+    """Summed over the announcements of the last 28 days: audience, shown, opened, confirmed and misinformed."""
+    since = first_id(now_micros - RECENT_DAYS * _DAY_MICROS)
+    found = dict.fromkeys(("audience", "shown", "opened", "confirmed", "misinformed"), 0)
+    whole = await tx.fetch_one(
+        """
+        SELECT COALESCE(SUM(audience_count), 0) AS people
+        FROM announcements
+        WHERE announcement_id >= :since AND publish_time > 0 AND withdrawn = 0
+        """,
+        since=since,
+    )
+    found["audience"] = int(whole["people"]) if whole is not None else 0
+    rows = await tx.fetch(
+        """
+        SELECT t.fact, SUM(t.people) AS people
+        FROM announcements a
+        JOIN reach_tallies t ON t.announcement_id = a.announcement_id
+        WHERE a.announcement_id >= :since AND a.withdrawn = 0
+          AND (t.fact <> 'informed' AND t.version >= a.right_since
+               OR t.fact = 'informed' AND t.seen > 0 AND t.seen < a.right_since AND t.version < a.right_since)
+        GROUP BY t.fact
+        """,
+        since=since,
+    )
+    for row in rows:
+        found["misinformed" if row["fact"] == "informed" else row["fact"]] = int(row["people"])
+    return found
 
 
 async def list_reach(
