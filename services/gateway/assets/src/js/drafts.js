@@ -16,6 +16,9 @@ const read = (key) => {
 
 export const forget = (form) => localStorage.removeItem(name(form));
 
+/** The form is about to be sent in the ordinary way: what is kept of it goes when the next page shows that it was accepted. */
+export const leave = (form) => sessionStorage.setItem(SENT, name(form));
+
 function keep(form) {
   const values = {};
   let typed = false;
@@ -63,7 +66,7 @@ export function watch(form) {
     timer = setTimeout(() => keep(form), 250);
   });
   form.addEventListener("submit", () => {
-    if (!form.hasAttribute("hx-post")) sessionStorage.setItem(SENT, name(form));
+    if (!form.hasAttribute("hx-post")) leave(form);
   });
   form.addEventListener("draft:keep", () => {
     clearTimeout(timer);

@@ -1,4 +1,6 @@
 // What one types in the composer is kept on the server too, for all one's devices; drafts.js keeps it on this one.
+import { leave } from "./drafts.js";
+
 const PAUSE_MS = 2500;
 
 const part = (form, name) => form.querySelector(`[data-draft-${name}]`);
@@ -72,11 +74,10 @@ export function startServerDrafts() {
     if (!button) return;
     event.preventDefault();
     const form = button.form;
-    form.dispatchEvent(new Event("draft:keep"));
     const chosen = Object.assign(document.createElement("input"), { type: "hidden", name: "do", value: button.value });
     form.append(chosen);
     form.action = button.getAttribute("formaction");
-    localStorage.removeItem(`draft:${form.dataset.draftKey}`);
+    leave(form);
     HTMLFormElement.prototype.submit.call(form);
   });
 }
