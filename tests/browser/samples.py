@@ -967,6 +967,9 @@ def pages() -> Iterator[tuple[str, Callable[[], v.Page]]]:
     from tests.browser import samples_asking
 
     yield from samples_asking.pages()
+    from tests.browser import samples_moderation
+
+    yield from samples_moderation.pages()
     yield from samples_integrations.pages()
     yield (
         "design",
