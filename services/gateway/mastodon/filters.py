@@ -111,12 +111,14 @@ async def delete(call: Call) -> Any:
     return {}
 
 
+@route("GET", "/api/v1/filters/:id/keywords", "read:filters")
 @route("GET", "/api/v2/filters/:id/keywords", "read:filters")
 async def keywords(call: Call) -> Any:
     """The words of a filter."""
     return [entities.keyword(each) for each in (await _get(call, call.id())).keywords]
 
 
+@route("POST", "/api/v1/filters/:id/keywords", "write:filters")
 @route("POST", "/api/v2/filters/:id/keywords", "write:filters")
 async def add_keyword(call: Call) -> Any:
     """One more word."""
@@ -138,12 +140,14 @@ async def _of_word(call: Call, word_id: str) -> tuple[reading.Filter, reading_ev
     raise not_found()
 
 
+@route("GET", "/api/v1/filters/keywords/:id", "read:filters")
 @route("GET", "/api/v2/filters/keywords/:id", "read:filters")
 async def keyword(call: Call) -> Any:
     """A word."""
     return entities.keyword((await _of_word(call, call.id()))[1])
 
 
+@route("PUT", "/api/v1/filters/keywords/:id", "write:filters")
 @route("PUT", "/api/v2/filters/keywords/:id", "write:filters")
 async def update_keyword(call: Call) -> Any:
     """Another word."""
@@ -153,6 +157,7 @@ async def update_keyword(call: Call) -> Any:
     return entities.keyword(next(each for each in (await _save(call, held)).keywords if each.keyword_id == word.keyword_id))
 
 
+@route("DELETE", "/api/v1/filters/keywords/:id", "write:filters")
 @route("DELETE", "/api/v2/filters/keywords/:id", "write:filters")
 async def delete_keyword(call: Call) -> Any:
     """One word less; the filter goes with its last one."""

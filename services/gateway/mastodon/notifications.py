@@ -219,6 +219,7 @@ async def one_group(call: Call) -> Any:
     return await _grouped(call, [await _of_key(call, call.word())])
 
 
+@route("GET", "/api/v1/notifications/:key/accounts", "read:notifications")
 @route("GET", "/api/v2/notifications/:key/accounts", "read:notifications")
 async def accounts_of_group(call: Call) -> Any:
     """Whose doings a group is of: the newest five."""
