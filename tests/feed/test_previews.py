@@ -143,6 +143,7 @@ async def test_a_link_is_looked_up_beside_the_post(feed: Feed) -> None:
     with feed.by(ann):
         edited = await feed.stub.EditPost(api.EditPostRequest(post_id=post.post_id, body="no link any more", etag=found.etag))
     assert not edited.HasField("preview")
+    await feed.world.settle()  # the picture is noted as no longer shown
     blobs = feed.world.embedded.engines.blobs()
     await blobs.head(found.preview.image_blob_id)
     await feed.tell(f"person-{ann}", identity.PersonErased(person_id=ann))

@@ -256,6 +256,9 @@ async def test_five_pins_stand_at_the_head_of_a_page(feed: Feed) -> None:
             await feed.stub.PinPost(api.PinPostRequest(post_id=posts[2].post_id))
     assert [post.body for post in await page(feed, bob, api.TIMELINE_KIND_PINNED, ann)] == [f"post {n}" for n in (5, 4, 3, 2, 1)]
     assert [post.body for post in await page(feed, bob, api.TIMELINE_KIND_PINNED, club.community_id)] == ["post 2"]
+    with feed.by(bob):
+        both = await feed.stub.ListTimeline(api.ListTimelineRequest(kind=PERSON, subject=ann, page_size=2, with_pinned=True))
+    assert [post.body for post in (*both.pinned, *both.posts)] == [f"post {n}" for n in (5, 4, 3, 2, 1, 5, 4)]
     cem = await feed.person("cem")
     with feed.by(cem), refused(DENIED, "moderate"):
         await feed.stub.PinPost(api.PinPostRequest(post_id=posts[3].post_id, in_community=True))

@@ -35,7 +35,7 @@ from ..queries import people as people_queries
 from ..queries import policy as policy_queries
 from ..queries import posts as queries
 from ..queries import reading, retention, timelines
-from .base import CLOSED, NO_COMMUNITY, NO_POST, Calls, bad_token, id_of, key_of, page_size, person, position_of, token
+from .base import CLOSED, NO_COMMUNITY, NO_POST, PAGE_SIZE, Calls, bad_token, id_of, key_of, page_size, person, position_of, token
 from .confirming import confirm_where_announced
 from .moderation import check_not_muted
 from .policy import require_guidelines
@@ -388,7 +388,11 @@ class PostCalls(Calls):
                 after=await self._key(tx, candidates, request.after_id, "after_id", "") if request.after_id else "",
             )
             posts, last = await timelines.read_timeline(tx, caller, candidates, wanted)
-        return api.ListTimelineResponse(posts=posts, next_page_token=token(last))
+            pinned: list[api.Post] = []
+            if request.with_pinned and request.kind in (api.TIMELINE_KIND_PERSON, api.TIMELINE_KIND_COMMUNITY):
+                head = timelines.Wanted(PAGE_SIZE, shade=wanted.shade)
+                pinned, _ = await timelines.read_timeline(tx, caller, timelines.pinned(request.subject), head)
+        return api.ListTimelineResponse(posts=posts, next_page_token=token(last), pinned=pinned)
 
     async def _begin(self, tx: Transaction, candidates: timelines.Candidates, request: api.ListTimelineRequest) -> str:
         """The key before which the page begins."""

@@ -112,24 +112,16 @@ _WORDS = re.compile(r"\s+|[^\s]+")
 async def timeline(
     request: AnyRequest, kind: feed.TimelineKind.ValueType, subject: str, path: str, *, live_scope: str = "", **fields: str
 ) -> PostPage:
-    """A page of a timeline; `path` and `fields` are its address. At most four calls."""
+    """A page of a timeline; `path` and `fields` are its address. At most three calls."""
     asked_for = feed.ListTimelineRequest(
         kind=kind, subject=subject, page_size=POSTS_A_PAGE, page_token=query(request, "page", TOKEN_CHARACTERS),
-        include_replies=fields.get("replies") == "1",
+        include_replies=fields.get("replies") == "1", with_pinned=not query(request, "page", TOKEN_CHARACTERS),
     )
-    found, pinned = await asyncio.gather(clients(request).feed.ListTimeline(asked_for), _pinned(request, asked_for))
-    posts = await post_views(request, [*pinned, *found.posts])
-    at_head = [msgspec.structs.replace(each, at_head=True) for each in posts[:len(pinned)]]
+    found = await clients(request).feed.ListTimeline(asked_for)
+    posts = await post_views(request, [*found.pinned, *found.posts])
+    at_head = [msgspec.structs.replace(each, at_head=True) for each in posts[:len(found.pinned)]]
     following = address(path, **fields, page=found.next_page_token) if found.next_page_token else ""
-    return PostPage(posts=posts[len(pinned):], pinned=at_head, next_url=following, live_scope=live_scope)
-
-
-async def _pinned(request: AnyRequest, page: feed.ListTimelineRequest) -> Sequence[feed.Post]:
-    """What stands at the head of a person's or community's page, on its first page."""
-    if page.kind not in (feed.TIMELINE_KIND_PERSON, feed.TIMELINE_KIND_COMMUNITY) or page.page_token:
-        return []
-    asked_for = feed.ListTimelineRequest(kind=feed.TIMELINE_KIND_PINNED, subject=page.subject, page_size=POSTS_A_PAGE)
-    return (await clients(request).feed.ListTimeline(asked_for)).posts
+    return PostPage(posts=posts[len(found.pinned):], pinned=at_head, next_url=following, live_scope=live_scope)
 
 
 async def post_views(request: AnyRequest, posts: Sequence[feed.Post]) -> list[PostView]:
@@ -176,7 +168,7 @@ async def home(request: AnyRequest) -> Response[bytes]:
         return more(request, await timeline(request, kind, "", "/", **fields))
     around = await shell(request, live=True)
     page, beside = await asyncio.gather(
-        timeline(request, kind, "", "/", live_scope="following", **fields), _beside(request)
+        timeline(request, kind, "", "/", live_scope="following", **fields), _beside(request, around)
     )
     compose = compose_view(request, around)
     return render(request, HomePage(shell=around, tab="following", is_ranked=is_ranked, page=page, compose=compose, **beside))
@@ -189,20 +181,20 @@ async def company(request: AnyRequest) -> Response[bytes]:
         return more(request, await timeline(request, feed.TIMELINE_KIND_COMPANY, "", "/company"))
     around = await shell(request, live=True)
     page, beside = await asyncio.gather(
-        timeline(request, feed.TIMELINE_KIND_COMPANY, "", "/company", live_scope="company"), _beside(request)
+        timeline(request, feed.TIMELINE_KIND_COMPANY, "", "/company", live_scope="company"), _beside(request, around)
     )
     return render(request, HomePage(shell=around, tab="company", page=page, compose=compose_view(request, around), **beside))
 
 
-async def _beside(request: AnyRequest) -> dict[str, Any]:
-    """Communities and people one might want, and what is talked about: four calls."""
+async def _beside(request: AnyRequest, around: Shell) -> dict[str, Any]:
+    """Communities and people one might want, and what is talked about: four calls, and a fifth where an announcement waits."""
     services, me = clients(request), current_person(request)
     communities, tags, follows, people, announced = await asyncio.gather(
         spared(request, "feed", lambda: services.feed.ListCommunities(feed.ListCommunitiesRequest(page_size=50))),
         spared(request, "feed", lambda: services.feed.ListTrendingTags(feed.ListTrendingTagsRequest(page_size=TAGS))),
         followed_if_known(request, pages=1),
         spared(request, "identity", lambda: _colleagues(request), []),
-        pending(request),
+        pending(request, around),
     )
     listed = communities.communities if communities is not None else []
     open_to_me = [each for each in listed if convert.membership(each) == "none" and not each.archived]

@@ -1315,6 +1315,7 @@ class ListTimelineRequest(_message.Message):
     BEFORE_ID_FIELD_NUMBER: _builtins.int
     FROM_OLDEST_FIELD_NUMBER: _builtins.int
     EXCLUDE_REPOSTS_FIELD_NUMBER: _builtins.int
+    WITH_PINNED_FIELD_NUMBER: _builtins.int
     kind: Global___TimelineKind.ValueType
     subject: _builtins.str
     """The community's or person's id or the tag, as the kind asks."""
@@ -1332,6 +1333,8 @@ class ListTimelineRequest(_message.Message):
     """The page that follows `after_id` instead of the newest one; posts are still given newest first."""
     exclude_reposts: _builtins.bool
     """Without reposts (home and person timelines)."""
+    with_pinned: _builtins.bool
+    """With what is pinned there, beside the page (person and community timelines)."""
     def __init__(
         self,
         *,
@@ -1345,10 +1348,11 @@ class ListTimelineRequest(_message.Message):
         before_id: _builtins.str = ...,
         from_oldest: _builtins.bool = ...,
         exclude_reposts: _builtins.bool = ...,
+        with_pinned: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_id", b"after_id", "before_id", b"before_id", "exclude_reposts", b"exclude_reposts", "from_oldest", b"from_oldest", "include_replies", b"include_replies", "kind", b"kind", "only_attachments", b"only_attachments", "page_size", b"page_size", "page_token", b"page_token", "subject", b"subject"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_id", b"after_id", "before_id", b"before_id", "exclude_reposts", b"exclude_reposts", "from_oldest", b"from_oldest", "include_replies", b"include_replies", "kind", b"kind", "only_attachments", b"only_attachments", "page_size", b"page_size", "page_token", b"page_token", "subject", b"subject", "with_pinned", b"with_pinned"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1360,20 +1364,26 @@ class ListTimelineResponse(_message.Message):
 
     POSTS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    PINNED_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     @_builtins.property
     def posts(self) -> _containers.RepeatedCompositeFieldContainer[Global___Post]:
         """Newest first."""
+
+    @_builtins.property
+    def pinned(self) -> _containers.RepeatedCompositeFieldContainer[Global___Post]:
+        """The newest pin first."""
 
     def __init__(
         self,
         *,
         posts: _abc.Iterable[Global___Post] | None = ...,
         next_page_token: _builtins.str = ...,
+        pinned: _abc.Iterable[Global___Post] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "posts", b"posts"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "pinned", b"pinned", "posts", b"posts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2455,15 +2465,23 @@ class CountUnreadNotificationsResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     UNREAD_COUNT_FIELD_NUMBER: _builtins.int
+    PENDING_ANNOUNCEMENT_COUNT_FIELD_NUMBER: _builtins.int
+    WAITING_CASE_COUNT_FIELD_NUMBER: _builtins.int
     unread_count: _builtins.int
+    pending_announcement_count: _builtins.int
+    """Announcements that wait for the caller, 99 at most."""
+    waiting_case_count: _builtins.int
+    """Cases of moderation that the caller may decide; 0 for who moderates nothing."""
     def __init__(
         self,
         *,
         unread_count: _builtins.int = ...,
+        pending_announcement_count: _builtins.int = ...,
+        waiting_case_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["unread_count", b"unread_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["pending_announcement_count", b"pending_announcement_count", "unread_count", b"unread_count", "waiting_case_count", b"waiting_case_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
