@@ -10,11 +10,11 @@ def N_(text: str) -> str:
     return text
 
 
-def navigation(*, unread_count: int = 0, is_guest: bool = False, cases: int = -1) -> list[NavEntry]:
+def navigation(*, unread_count: int = 0, is_guest: bool = False, cases: int = -1, announcements: int = 0) -> list[NavEntry]:
     """The entries of the rail, in order; guests do not see the organisation. `cases` wait for who moderates; -1 for all others."""
     entries = [
         NavEntry(key="home", label=N_("Home"), url="/", icon="house"),
-        NavEntry(key="announcements", label=N_("Announcements"), url="/announcements", icon="megaphone"),
+        NavEntry(key="announcements", label=N_("Announcements"), url="/announcements", icon="megaphone", count=announcements),
         NavEntry(key="communities", label=N_("Communities"), url="/communities", icon="users-round"),
         NavEntry(key="asking", label=N_("Ask and ideas"), url="/questions", icon="circle-question-mark"),
         NavEntry(key="people", label=N_("People"), url="/people", icon="contact-round"),

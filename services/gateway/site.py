@@ -25,6 +25,8 @@ class Rail:
     unread_count: int
     # Cases that wait for who moderates; -1 for all others.
     cases: int = -1
+    # Announcements that wait for the person.
+    announcements: int = 0
 
 
 @dataclass(slots=True)

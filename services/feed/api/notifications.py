@@ -11,7 +11,7 @@ from watercooler.feed.v1.reading_events_pb2 import FILTER_CONTEXT_NOTIFICATIONS
 
 from .. import commands
 from ..deciders import inbox
-from ..queries import activity
+from ..queries import activity, announcements, moderation
 from ..queries import notifications as queries
 from ..queries.reading import fetch_shade
 from .base import Calls, page_size, person, position_of, token
@@ -62,7 +62,12 @@ class NotificationCalls(Calls):
     async def _unread(self, caller: Caller) -> api.CountUnreadNotificationsResponse:
         async with self.database.snapshot() as tx:
             shade = await fetch_shade(tx, caller, micros(self.now()), FILTER_CONTEXT_NOTIFICATIONS)
-            return api.CountUnreadNotificationsResponse(unread_count=await queries.count_unread(tx, caller, shade))
+            moderates = caller.is_administrator or await moderation.moderates(tx, caller.person_id)
+            return api.CountUnreadNotificationsResponse(
+                unread_count=await queries.count_unread(tx, caller, shade),
+                pending_announcement_count=await announcements.count_pending(tx, caller.person_id, micros(self.now())),
+                waiting_case_count=await moderation.count_waiting(tx, caller) if moderates else 0,
+            )
 
     async def GetEngagement(self, request: api.GetEngagementRequest, context: Any) -> api.Engagement:
         """The company in numbers, for those who look after it."""

@@ -258,6 +258,27 @@ async def audience_name(tx: Reader, scope: str, scope_id: str) -> str | None:
 # --- receipts and reach -----------------------------------------------------------------------------------------------
 
 
+async def count_pending(tx: Reader, person_id: str, now_micros: int) -> int:
+    """How many announcements wait for a person, 99 at most; one of an audience they have since left may be among them."""
+    if not person_id:
+        return 0
+    row = await tx.fetch_one(
+        f"""
+        SELECT COUNT(*) AS pending
+        FROM (
+            SELECT 1 AS one
+            FROM receipts r
+            JOIN announcements a ON a.announcement_id = r.announcement_id
+            WHERE r.person_id = :person_id AND r.announcement_id >= :since AND a.publish_time > 0 AND a.withdrawn = 0 AND a.erased = 0
+              AND a.author_id <> :person_id AND {_PENDING}
+            LIMIT 99
+        ) AS waiting
+        """,
+        person_id=person_id, since=first_id(now_micros - PENDING_DAYS * _DAY_MICROS),
+    )
+    return int(row["pending"]) if row is not None else 0
+
+
 async def my_receipts(tx: Reader, person_id: str, ids: Sequence[str]) -> Mapping[str, Row]:
     """What a person did with announcements so far, by announcement."""
     placeholders, params = in_list("i", ids)

@@ -14,7 +14,7 @@ from watercooler.feed.v1 import feed_service_pb2 as feed
 from ..http import AnyRequest, clients, current_person
 from ..neighbours import spared
 from ..parties import is_away
-from ..views import AnnouncementStrip, PostView
+from ..views import AnnouncementStrip, PostView, Shell
 from ..views_announcements import AnnouncementView
 from . import convert
 
@@ -64,8 +64,10 @@ def _strip(found: api.Announcement, reader_id: str) -> AnnouncementStrip:
     )
 
 
-async def pending(request: AnyRequest) -> list[AnnouncementView]:
-    """What waits for the reader, for the head of their home page."""
+async def pending(request: AnyRequest, around: Shell) -> list[AnnouncementView]:
+    """What waits for the reader, for the head of their home page: a call where the rail says that there is something."""
+    if not any(entry.key == "announcements" and entry.count for entry in around.nav):
+        return []
     asked = api.ListAnnouncementsRequest(filter=api.ANNOUNCEMENT_FILTER_PENDING, page_size=BANNERS)
     answer = await spared(request, "feed", lambda: clients(request).announcements.ListAnnouncements(asked))
     me = current_person(request).person_id

@@ -18,7 +18,6 @@ from libs.rpc import auth
 from libs.rpc.errors import RETRY_SECONDS, RpcError
 from watercooler.feed.v1 import events_pb2 as feed_events
 from watercooler.feed.v1 import feed_service_pb2 as feed
-from watercooler.feed.v1 import moderation_service_pb2 as moderation
 from watercooler.identity.v1 import identity_service_pb2 as identity
 
 from .. import http
@@ -179,7 +178,9 @@ async def shell(request: AnyRequest, *, live: bool = False) -> Shell:
         csrf_token=http.csrf_token(request),
         path=path_of(request),
         locale=chosen.locale or negotiate(accepted),
-        nav=navigation(unread_count=rail.unread_count, is_guest=found.is_guest, cases=rail.cases) if found and rail else [],
+        nav=navigation(
+            unread_count=rail.unread_count, is_guest=found.is_guest, cases=rail.cases, announcements=rail.announcements
+        ) if found and rail else [],
         communities=rail.communities if rail else [],
         unread_count=rail.unread_count if rail else 0,
         notices=notices,
@@ -202,8 +203,8 @@ async def read_rail(parts: Gateway, services: Clients, found: Principal) -> Rail
     communities = [convert.community_ref(each) for each in mine.communities if each.my_role != feed_events.MEMBER_ROLE_UNSPECIFIED]
     cases = -1
     if found.is_administrator or any(each.my_role >= feed_events.MEMBER_ROLE_MODERATOR for each in mine.communities):
-        cases = (await services.moderation.GetModerationState(moderation.GetModerationStateRequest())).waiting_count
-    rail = Rail(communities, unread.unread_count, cases)
+        cases = unread.waiting_case_count
+    rail = Rail(communities, unread.unread_count, cases, unread.pending_announcement_count)
     parts.site.set_rail(found.person_id, rail)
     return rail
 

@@ -38,7 +38,9 @@ def error_page(scope: MutableMapping[str, Any], refusal: Refusal) -> str:
         csrf_token=parts.csrf.token(asked.csrf_subject) if asked.csrf_subject else "",
         path=path if is_get else "/",
         locale=chosen.locale or negotiate(accepted),
-        nav=navigation(unread_count=rail.unread_count, is_guest=found.is_guest, cases=rail.cases) if found else [],
+        nav=navigation(
+            unread_count=rail.unread_count, is_guest=found.is_guest, cases=rail.cases, announcements=rail.announcements
+        ) if found else [],
         communities=rail.communities,
         unread_count=rail.unread_count,
         now=parts.context.now(),
