@@ -244,14 +244,20 @@ async def test_questions_to_leaders_are_voted_for_and_answered_in_the_open(feed:
         rest = await stub.ListEnquiries(asking.ListEnquiriesRequest(page_size=1, page_token=listed.next_page_token))
         assert [each.enquiry_id for each in rest.enquiries] == [other.enquiry_id] and not rest.next_page_token
         with refused(DENIED, "answered by leaders"):
-            await stub.AnswerEnquiry(asking.DecideEnquiryRequest(enquiry_id=asked.enquiry_id, text="Never."))
+            await stub.DecideEnquiry(
+                asking.DecideEnquiryRequest(state=asking.ENQUIRY_STATE_ANSWERED, enquiry_id=asked.enquiry_id, text="Never.")
+            )
     with feed.by(lea):
         with refused(INVALID, "say why", "text"):
-            await stub.DeclineEnquiry(asking.DecideEnquiryRequest(enquiry_id=asked.enquiry_id))
-        await stub.AcceptEnquiry(asking.DecideEnquiryRequest(enquiry_id=asked.enquiry_id, text="We are looking for a cook."))
+            await stub.DecideEnquiry(asking.DecideEnquiryRequest(state=asking.ENQUIRY_STATE_DECLINED, enquiry_id=asked.enquiry_id))
+        await stub.DecideEnquiry(
+            asking.DecideEnquiryRequest(state=asking.ENQUIRY_STATE_ACCEPTED, enquiry_id=asked.enquiry_id, text="We are looking for a cook.")
+        )
         await stub.DelegateEnquiry(asking.DelegateEnquiryRequest(enquiry_id=asked.enquiry_id, person_id=bob))
     with feed.by(bob):
-        answered = await stub.AnswerEnquiry(asking.DecideEnquiryRequest(enquiry_id=asked.enquiry_id, text="On Monday."))
+        answered = await stub.DecideEnquiry(
+            asking.DecideEnquiryRequest(state=asking.ENQUIRY_STATE_ANSWERED, enquiry_id=asked.enquiry_id, text="On Monday.")
+        )
     assert answered.state == asking.ENQUIRY_STATE_ANSWERED and answered.answer_seconds >= 1
     assert [(each.state, each.person.person_id, each.text) for each in answered.steps] == [
         (asking.ENQUIRY_STATE_ACCEPTED, lea, "We are looking for a cook."), (asking.ENQUIRY_STATE_ANSWERED, bob, "On Monday."),
@@ -267,7 +273,7 @@ async def test_questions_to_leaders_are_voted_for_and_answered_in_the_open(feed:
         assert desk.median_answer_seconds == answered.answer_seconds
         waiting = await stub.ListEnquiries(asking.ListEnquiriesRequest(order=asking.ENQUIRY_ORDER_WAITING))
         assert [each.enquiry_id for each in waiting.enquiries] == [other.enquiry_id]
-        gone = await stub.WithdrawEnquiry(asking.DecideEnquiryRequest(enquiry_id=other.enquiry_id))
+        gone = await stub.DecideEnquiry(asking.DecideEnquiryRequest(state=asking.ENQUIRY_STATE_WITHDRAWN, enquiry_id=other.enquiry_id))
         assert (gone.state, gone.body) == (asking.ENQUIRY_STATE_WITHDRAWN, "")
         newest = await stub.ListEnquiries(asking.ListEnquiriesRequest(order=asking.ENQUIRY_ORDER_NEWEST))
         assert [each.enquiry_id for each in newest.enquiries] == [asked.enquiry_id]
@@ -367,7 +373,7 @@ async def test_what_erased_people_asked_answered_and_reasoned_is_gone(feed: Feed
         kept = await stub.AskLeaders(asking.AskLeadersRequest(body="What remains of us?"))
         await _ideas(feed).VoteIdea(idea_api.VoteIdeaRequest(post_id=idea.post.post_id))
     with feed.by(lea):
-        await stub.AnswerEnquiry(asking.DecideEnquiryRequest(enquiry_id=kept.enquiry_id, text=words))
+        await stub.DecideEnquiry(asking.DecideEnquiryRequest(state=asking.ENQUIRY_STATE_ANSWERED, enquiry_id=kept.enquiry_id, text=words))
         await _ideas(feed).ChangeIdeaState(
             idea_api.ChangeIdeaStateRequest(post_id=idea.post.post_id, state=IDEA_STATE_DONE, reason=words)
         )

@@ -33,6 +33,10 @@ NO_QUESTION = "there is no such question, or it is not for you to see"
 ANONYMOUS_A_DAY = 3
 HELD_MOST = 10_000
 _OWNER = events_pb2.MEMBER_ROLE_OWNER
+_DECISIONS: dict[int, type[commands.AcceptEnquiry] | type[commands.AnswerEnquiry] | type[commands.DeclineEnquiry]] = {
+    api.ENQUIRY_STATE_ACCEPTED: commands.AcceptEnquiry, api.ENQUIRY_STATE_ANSWERED: commands.AnswerEnquiry,
+    api.ENQUIRY_STATE_DECLINED: commands.DeclineEnquiry,
+}
 
 
 class AskingApi(Calls, AskingServiceServicer):
@@ -246,51 +250,43 @@ class AskingApi(Calls, AskingServiceServicer):
         return api.ListEnquiriesResponse(enquiries=found, next_page_token=following)
 
     async def VoteEnquiry(self, request: api.VoteEnquiryRequest, context: Any) -> api.Enquiry:
-        """One vote each, not for one's own question where that is known."""
+        """One vote each, not for one's own question where that is known; or the vote taken back."""
         caller = employee(writes=True)
         async with self.database.snapshot() as tx:
             row = await enquiry_queries.fetch_row(tx, request.enquiry_id)
         if row is None:
             raise NotFound(NO_QUESTION)
-        if row["state"] == api.ENQUIRY_STATE_WITHDRAWN:
+        command: commands.SupportCommand
+        if request.withdraw:
+            command = commands.WithdrawSupport(
+                subject=SUPPORT_SUBJECT_ENQUIRY, subject_id=request.enquiry_id, person_id=caller.person_id
+            )
+        elif row["state"] == api.ENQUIRY_STATE_WITHDRAWN:
             raise Rejected("this question was withdrawn")
-        command = commands.GiveSupport(
-            subject=SUPPORT_SUBJECT_ENQUIRY, subject_id=request.enquiry_id, person_id=caller.person_id, owner_id=row["asker_id"],
-            now=self.now(),
-        )
+        else:
+            command = commands.GiveSupport(
+                subject=SUPPORT_SUBJECT_ENQUIRY, subject_id=request.enquiry_id, person_id=caller.person_id, owner_id=row["asker_id"],
+                now=self.now(),
+            )
         await self.handle(caller, support, f"support-{pair_id(request.enquiry_id, caller.person_id)}", command, request.request_id)
         return await self._enquiry(caller, request.enquiry_id)
 
-    async def UnvoteEnquiry(self, request: api.VoteEnquiryRequest, context: Any) -> api.Enquiry:
-        """Take the vote back."""
+    async def DecideEnquiry(self, request: api.DecideEnquiryRequest, context: Any) -> api.Enquiry:
+        """Accept, answer, decline or withdraw a question, each with its words."""
         caller = employee(writes=True)
-        command = commands.WithdrawSupport(
-            subject=SUPPORT_SUBJECT_ENQUIRY, subject_id=request.enquiry_id, person_id=caller.person_id
-        )
-        await self.handle(caller, support, f"support-{pair_id(request.enquiry_id, caller.person_id)}", command, request.request_id)
-        return await self._enquiry(caller, request.enquiry_id)
-
-    async def AcceptEnquiry(self, request: api.DecideEnquiryRequest, context: Any) -> api.Enquiry:
-        """Say that it will be dealt with, and how."""
-        return await self._decide(request, commands.AcceptEnquiry)
-
-    async def AnswerEnquiry(self, request: api.DecideEnquiryRequest, context: Any) -> api.Enquiry:
-        """Answer in the open, or put one's answer in order."""
-        return await self._decide(request, commands.AnswerEnquiry)
-
-    async def DeclineEnquiry(self, request: api.DecideEnquiryRequest, context: Any) -> api.Enquiry:
-        """Say that it will not be answered, and why."""
-        return await self._decide(request, commands.DeclineEnquiry)
-
-    async def _decide(
-        self, request: api.DecideEnquiryRequest,
-        kind: type[commands.AcceptEnquiry] | type[commands.AnswerEnquiry] | type[commands.DeclineEnquiry],
-    ) -> api.Enquiry:
-        caller = employee(writes=True)
-        command = kind(
-            enquiry_id=request.enquiry_id, actor_id=caller.person_id, leads="leader" in caller.roles, text=request.text.strip(),
-            now=self.now(), etag=request.etag,
-        )
+        command: commands.EnquiryCommand
+        if request.state == api.ENQUIRY_STATE_WITHDRAWN:
+            command = commands.WithdrawEnquiry(
+                enquiry_id=request.enquiry_id, actor_id=caller.person_id, administers=caller.is_administrator, text=request.text.strip(),
+                now=self.now(),
+            )
+        elif (kind := _DECISIONS.get(request.state)) is not None:
+            command = kind(
+                enquiry_id=request.enquiry_id, actor_id=caller.person_id, leads="leader" in caller.roles, text=request.text.strip(),
+                now=self.now(), etag=request.etag,
+            )
+        else:
+            raise InvalidArgument("say whether the question is accepted, answered, declined or withdrawn", "state")
         await self.handle(caller, enquiry, f"enquiry-{request.enquiry_id}", command, request.request_id)
         return await self._enquiry(caller, request.enquiry_id)
 
@@ -304,16 +300,6 @@ class AskingApi(Calls, AskingServiceServicer):
                 raise InvalidArgument("questions are answered by employees who are here: name one", "person_id")
         command = commands.DelegateEnquiry(
             enquiry_id=request.enquiry_id, actor_id=caller.person_id, leads="leader" in caller.roles, delegate_id=request.person_id,
-            now=self.now(),
-        )
-        await self.handle(caller, enquiry, f"enquiry-{request.enquiry_id}", command, request.request_id)
-        return await self._enquiry(caller, request.enquiry_id)
-
-    async def WithdrawEnquiry(self, request: api.DecideEnquiryRequest, context: Any) -> api.Enquiry:
-        """Take one's own question back, or as an administrator one away."""
-        caller = employee(writes=True)
-        command = commands.WithdrawEnquiry(
-            enquiry_id=request.enquiry_id, actor_id=caller.person_id, administers=caller.is_administrator, text=request.text.strip(),
             now=self.now(),
         )
         await self.handle(caller, enquiry, f"enquiry-{request.enquiry_id}", command, request.request_id)

@@ -160,24 +160,20 @@ class IdeasApi(Calls, IdeasServiceServicer):
         return await self._idea(caller, request.post_id)
 
     async def VoteIdea(self, request: api.VoteIdeaRequest, context: Any) -> api.Idea:
-        """One vote each, not for one's own idea."""
+        """One vote each, not for one's own idea; or the vote taken back."""
         caller = person()
         found = await self._idea(caller, request.post_id)
-        if found.post.deleted or found.post.erased:
+        command: asking_commands.SupportCommand
+        if request.withdraw:
+            command = asking_commands.WithdrawSupport(
+                subject=SUPPORT_SUBJECT_IDEA, subject_id=request.post_id, person_id=caller.person_id
+            )
+        elif found.post.deleted or found.post.erased:
             raise Rejected("the text of this idea is gone")
-        command = asking_commands.GiveSupport(
-            subject=SUPPORT_SUBJECT_IDEA, subject_id=request.post_id, person_id=caller.person_id,
-            owner_id=found.post.author.person_id, now=self.now(),
-        )
-        await self.handle(caller, support, f"support-{pair_id(request.post_id, caller.person_id)}", command, request.request_id)
-        return await self._idea(caller, request.post_id)
-
-    async def UnvoteIdea(self, request: api.VoteIdeaRequest, context: Any) -> api.Idea:
-        """Take the vote back."""
-        caller = person()
-        await self._idea(caller, request.post_id)
-        command = asking_commands.WithdrawSupport(
-            subject=SUPPORT_SUBJECT_IDEA, subject_id=request.post_id, person_id=caller.person_id
-        )
+        else:
+            command = asking_commands.GiveSupport(
+                subject=SUPPORT_SUBJECT_IDEA, subject_id=request.post_id, person_id=caller.person_id,
+                owner_id=found.post.author.person_id, now=self.now(),
+            )
         await self.handle(caller, support, f"support-{pair_id(request.post_id, caller.person_id)}", command, request.request_id)
         return await self._idea(caller, request.post_id)

@@ -32,6 +32,10 @@ STATES: dict[str, asking.EnquiryState.ValueType] = {
     "declined": asking.ENQUIRY_STATE_DECLINED, "withdrawn": asking.ENQUIRY_STATE_WITHDRAWN,
 }
 STATE_NAMES: dict[int, EnquiryStateName] = {value: name for name, value in STATES.items()}  # type: ignore[misc]
+DECISIONS: dict[str, asking.EnquiryState.ValueType] = {
+    "accept": asking.ENQUIRY_STATE_ACCEPTED, "answer": asking.ENQUIRY_STATE_ANSWERED, "decline": asking.ENQUIRY_STATE_DECLINED,
+    "withdraw": asking.ENQUIRY_STATE_WITHDRAWN,
+}
 ORDERS: dict[str, asking.EnquiryOrder.ValueType] = {
     "votes": asking.ENQUIRY_ORDER_UNSPECIFIED, "newest": asking.ENQUIRY_ORDER_NEWEST, "waiting": asking.ENQUIRY_ORDER_WAITING,
 }
@@ -360,8 +364,8 @@ async def vote_enquiry(call: Call) -> Answer:
 @operation("DELETE", "/asking/leadership/questions/{question_id}/vote", "Take a vote back", tag="asking", answer=Enquiry)
 async def unvote_enquiry(call: Call) -> Answer:
     """One's own."""
-    request = asking.VoteEnquiryRequest(enquiry_id=call.id("question_id"), request_id=call.request_id)
-    return _told(await call.clients.asking.UnvoteEnquiry(request))
+    request = asking.VoteEnquiryRequest(enquiry_id=call.id("question_id"), withdraw=True, request_id=call.request_id)
+    return _told(await call.clients.asking.VoteEnquiry(request))
 
 
 class DecisionInput(Input, frozen=True, kw_only=True):
@@ -377,19 +381,11 @@ class DecisionInput(Input, frozen=True, kw_only=True):
 )
 async def decide_enquiry(call: Call, body: DecisionInput) -> Answer:
     """For leaders, and for whom a leader asked to answer. With If-Match only if nobody decided since."""
-    service = call.clients.asking
     request = asking.DecideEnquiryRequest(
-        enquiry_id=call.id("question_id"), text=body.text, request_id=call.request_id, etag=await call.if_match()
+        enquiry_id=call.id("question_id"), text=body.text, state=DECISIONS[body.decision], request_id=call.request_id,
+        etag=await call.if_match(),
     )
-    match body.decision:
-        case "accept":
-            return _told(await service.AcceptEnquiry(request))
-        case "answer":
-            return _told(await service.AnswerEnquiry(request))
-        case "decline":
-            return _told(await service.DeclineEnquiry(request))
-        case _:
-            return _told(await service.WithdrawEnquiry(request))
+    return _told(await call.clients.asking.DecideEnquiry(request))
 
 
 class DelegateInput(Input, frozen=True, kw_only=True):

@@ -191,5 +191,5 @@ async def vote_idea(call: Call) -> Idea:
 @operation("DELETE", "/ideas/{post_id}/vote", "Take a vote back", tag="ideas", answer=Idea)
 async def unvote_idea(call: Call) -> Idea:
     """One's own."""
-    request = ideas.VoteIdeaRequest(post_id=call.id("post_id"), request_id=call.request_id)
-    return idea(await call.clients.ideas.UnvoteIdea(request))
+    request = ideas.VoteIdeaRequest(post_id=call.id("post_id"), withdraw=True, request_id=call.request_id)
+    return idea(await call.clients.ideas.VoteIdea(request))

@@ -70,6 +70,10 @@ STATES: Final[dict[int, str]] = {
     asking.ENQUIRY_STATE_OPEN: "open", asking.ENQUIRY_STATE_ACCEPTED: "accepted", asking.ENQUIRY_STATE_ANSWERED: "answered",
     asking.ENQUIRY_STATE_DECLINED: "declined", asking.ENQUIRY_STATE_WITHDRAWN: "withdrawn",
 }
+DECISIONS: Final = {
+    "accept": asking.ENQUIRY_STATE_ACCEPTED, "answer": asking.ENQUIRY_STATE_ANSWERED, "decline": asking.ENQUIRY_STATE_DECLINED,
+    "withdraw": asking.ENQUIRY_STATE_WITHDRAWN,
+}
 REASONS: Final[dict[int, str]] = {
     events.EXPERTISE_REASON_NAMED: "named", events.EXPERTISE_REASON_BEST_IN_COMMUNITY: "best_in_community",
     events.EXPERTISE_REASON_BEST_ON_TAG: "best_on_tag", events.EXPERTISE_REASON_VALUED_IN_COMMUNITY: "valued_in_community",
@@ -399,9 +403,7 @@ async def vote(request: AnyRequest) -> Response[bytes]:
     """Vote for a question, or take the vote back (`vote` is 0)."""
     form = await posted(request)
     enquiry_id = path_id(request, "enquiry_id")
-    wanted = asking.VoteEnquiryRequest(enquiry_id=enquiry_id)
-    service = clients(request).asking
-    await (service.UnvoteEnquiry(wanted) if form.text("vote") == "0" else service.VoteEnquiry(wanted))
+    await clients(request).asking.VoteEnquiry(asking.VoteEnquiryRequest(enquiry_id=enquiry_id, withdraw=form.text("vote") == "0"))
     return go(request, return_path(request, form, f"/ask/{enquiry_id}"))
 
 
@@ -414,20 +416,15 @@ async def decide(request: AnyRequest) -> Response[bytes]:
         enquiry_id=enquiry_id, text=form.raw("text"), etag=form.text("version", 40), request_id=form.text("request_id", 100)
     )
     say = translated(request)
+    notice = say("Saved.")
     try:
         match action:
-            case "accept":
-                await service.AcceptEnquiry(wanted)
-                notice = say("Accepted. Those who asked and voted are told.")
-            case "answer":
-                await service.AnswerEnquiry(wanted)
-                notice = say("Answered. Those who asked and voted are told.")
-            case "decline":
-                await service.DeclineEnquiry(wanted)
-                notice = say("Declined. Those who asked and voted are told.")
-            case "withdraw":
-                await service.WithdrawEnquiry(wanted)
-                return go(request, "/ask", say("The question is withdrawn."))
+            case "accept" | "answer" | "decline" | "withdraw":
+                wanted.state = DECISIONS[action]
+                await service.DecideEnquiry(wanted)
+                if action == "withdraw":
+                    return go(request, "/ask", say("The question is withdrawn."))
+                notice = say("Saved. Those who asked and voted are told.")
             case "delegate":
                 name = form.text("person", 200)
                 person_id = await find(request, name) if name else ""
@@ -435,7 +432,6 @@ async def decide(request: AnyRequest) -> Response[bytes]:
                     problem = bad("person", say("Nobody is found by this name. Write @ and choose from the list."))
                     return await _enquiry_page(request, problem.form(form.kept("person")), problem.status)
                 await service.DelegateEnquiry(asking.DelegateEnquiryRequest(enquiry_id=enquiry_id, person_id=person_id))
-                notice = say("Saved.")
             case _:
                 raise Refusal(400, say("Choose what to change."))
     except RpcError as error:

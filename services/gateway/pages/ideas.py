@@ -138,8 +138,7 @@ async def vote(request: AnyRequest) -> Response[bytes]:
     """Vote for an idea, or take the vote back (`vote` is 0)."""
     form = await posted(request)
     post_id = path_id(request, "post_id")
-    wanted, service = ideas.VoteIdeaRequest(post_id=post_id), clients(request).ideas
-    await (service.UnvoteIdea(wanted) if form.text("vote") == "0" else service.VoteIdea(wanted))
+    await clients(request).ideas.VoteIdea(ideas.VoteIdeaRequest(post_id=post_id, withdraw=form.text("vote") == "0"))
     return go(request, return_path(request, form, f"/ideas/{post_id}"))
 
 

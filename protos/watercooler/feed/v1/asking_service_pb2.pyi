@@ -755,17 +755,21 @@ class VoteEnquiryRequest(_message.Message):
 
     ENQUIRY_ID_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    WITHDRAW_FIELD_NUMBER: _builtins.int
     enquiry_id: _builtins.str
     request_id: _builtins.str
+    withdraw: _builtins.bool
+    """Take the vote back."""
     def __init__(
         self,
         *,
         enquiry_id: _builtins.str = ...,
         request_id: _builtins.str = ...,
+        withdraw: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["enquiry_id", b"enquiry_id", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["enquiry_id", b"enquiry_id", "request_id", b"request_id", "withdraw", b"withdraw"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -779,12 +783,15 @@ class DecideEnquiryRequest(_message.Message):
     TEXT_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
     enquiry_id: _builtins.str
     text: _builtins.str
     """The reason, or the answer. Required but for an asker who takes their own question back."""
     request_id: _builtins.str
     etag: _builtins.str
     """The version it was decided on; empty: whatever the version."""
+    state: Global___EnquiryState.ValueType
+    """Accepted, answered, declined or withdrawn."""
     def __init__(
         self,
         *,
@@ -792,10 +799,11 @@ class DecideEnquiryRequest(_message.Message):
         text: _builtins.str = ...,
         request_id: _builtins.str = ...,
         etag: _builtins.str = ...,
+        state: Global___EnquiryState.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["enquiry_id", b"enquiry_id", "etag", b"etag", "request_id", b"request_id", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["enquiry_id", b"enquiry_id", "etag", b"etag", "request_id", b"request_id", "state", b"state", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -105,34 +105,14 @@ class AskingServiceStub:
                 request_serializer=watercooler_dot_feed_dot_v1_dot_asking__service__pb2.VoteEnquiryRequest.SerializeToString,
                 response_deserializer=watercooler_dot_feed_dot_v1_dot_asking__service__pb2.Enquiry.FromString,
                 _registered_method=True)
-        self.UnvoteEnquiry = channel.unary_unary(
-                '/watercooler.feed.v1.AskingService/UnvoteEnquiry',
-                request_serializer=watercooler_dot_feed_dot_v1_dot_asking__service__pb2.VoteEnquiryRequest.SerializeToString,
-                response_deserializer=watercooler_dot_feed_dot_v1_dot_asking__service__pb2.Enquiry.FromString,
-                _registered_method=True)
-        self.AcceptEnquiry = channel.unary_unary(
-                '/watercooler.feed.v1.AskingService/AcceptEnquiry',
-                request_serializer=watercooler_dot_feed_dot_v1_dot_asking__service__pb2.DecideEnquiryRequest.SerializeToString,
-                response_deserializer=watercooler_dot_feed_dot_v1_dot_asking__service__pb2.Enquiry.FromString,
-                _registered_method=True)
-        self.AnswerEnquiry = channel.unary_unary(
-                '/watercooler.feed.v1.AskingService/AnswerEnquiry',
-                request_serializer=watercooler_dot_feed_dot_v1_dot_asking__service__pb2.DecideEnquiryRequest.SerializeToString,
-                response_deserializer=watercooler_dot_feed_dot_v1_dot_asking__service__pb2.Enquiry.FromString,
-                _registered_method=True)
-        self.DeclineEnquiry = channel.unary_unary(
-                '/watercooler.feed.v1.AskingService/DeclineEnquiry',
+        self.DecideEnquiry = channel.unary_unary(
+                '/watercooler.feed.v1.AskingService/DecideEnquiry',
                 request_serializer=watercooler_dot_feed_dot_v1_dot_asking__service__pb2.DecideEnquiryRequest.SerializeToString,
                 response_deserializer=watercooler_dot_feed_dot_v1_dot_asking__service__pb2.Enquiry.FromString,
                 _registered_method=True)
         self.DelegateEnquiry = channel.unary_unary(
                 '/watercooler.feed.v1.AskingService/DelegateEnquiry',
                 request_serializer=watercooler_dot_feed_dot_v1_dot_asking__service__pb2.DelegateEnquiryRequest.SerializeToString,
-                response_deserializer=watercooler_dot_feed_dot_v1_dot_asking__service__pb2.Enquiry.FromString,
-                _registered_method=True)
-        self.WithdrawEnquiry = channel.unary_unary(
-                '/watercooler.feed.v1.AskingService/WithdrawEnquiry',
-                request_serializer=watercooler_dot_feed_dot_v1_dot_asking__service__pb2.DecideEnquiryRequest.SerializeToString,
                 response_deserializer=watercooler_dot_feed_dot_v1_dot_asking__service__pb2.Enquiry.FromString,
                 _registered_method=True)
         self.GetLeadershipDesk = channel.unary_unary(
@@ -235,38 +215,14 @@ class AskingServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def UnvoteEnquiry(self, request, context):
-        """Missing associated documentation comment in .proto file."""
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def AcceptEnquiry(self, request, context):
-        """By leaders, and by whom a leader delegated the question to.
+    def DecideEnquiry(self, request, context):
+        """By leaders, and by whom a leader delegated the question to; withdrawn by who asked, or by an administrator.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def AnswerEnquiry(self, request, context):
-        """Missing associated documentation comment in .proto file."""
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def DeclineEnquiry(self, request, context):
-        """Missing associated documentation comment in .proto file."""
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
     def DelegateEnquiry(self, request, context):
-        """Missing associated documentation comment in .proto file."""
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def WithdrawEnquiry(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -351,34 +307,14 @@ def add_AskingServiceServicer_to_server(servicer, server):
                     request_deserializer=watercooler_dot_feed_dot_v1_dot_asking__service__pb2.VoteEnquiryRequest.FromString,
                     response_serializer=watercooler_dot_feed_dot_v1_dot_asking__service__pb2.Enquiry.SerializeToString,
             ),
-            'UnvoteEnquiry': grpc.unary_unary_rpc_method_handler(
-                    servicer.UnvoteEnquiry,
-                    request_deserializer=watercooler_dot_feed_dot_v1_dot_asking__service__pb2.VoteEnquiryRequest.FromString,
-                    response_serializer=watercooler_dot_feed_dot_v1_dot_asking__service__pb2.Enquiry.SerializeToString,
-            ),
-            'AcceptEnquiry': grpc.unary_unary_rpc_method_handler(
-                    servicer.AcceptEnquiry,
-                    request_deserializer=watercooler_dot_feed_dot_v1_dot_asking__service__pb2.DecideEnquiryRequest.FromString,
-                    response_serializer=watercooler_dot_feed_dot_v1_dot_asking__service__pb2.Enquiry.SerializeToString,
-            ),
-            'AnswerEnquiry': grpc.unary_unary_rpc_method_handler(
-                    servicer.AnswerEnquiry,
-                    request_deserializer=watercooler_dot_feed_dot_v1_dot_asking__service__pb2.DecideEnquiryRequest.FromString,
-                    response_serializer=watercooler_dot_feed_dot_v1_dot_asking__service__pb2.Enquiry.SerializeToString,
-            ),
-            'DeclineEnquiry': grpc.unary_unary_rpc_method_handler(
-                    servicer.DeclineEnquiry,
+            'DecideEnquiry': grpc.unary_unary_rpc_method_handler(
+                    servicer.DecideEnquiry,
                     request_deserializer=watercooler_dot_feed_dot_v1_dot_asking__service__pb2.DecideEnquiryRequest.FromString,
                     response_serializer=watercooler_dot_feed_dot_v1_dot_asking__service__pb2.Enquiry.SerializeToString,
             ),
             'DelegateEnquiry': grpc.unary_unary_rpc_method_handler(
                     servicer.DelegateEnquiry,
                     request_deserializer=watercooler_dot_feed_dot_v1_dot_asking__service__pb2.DelegateEnquiryRequest.FromString,
-                    response_serializer=watercooler_dot_feed_dot_v1_dot_asking__service__pb2.Enquiry.SerializeToString,
-            ),
-            'WithdrawEnquiry': grpc.unary_unary_rpc_method_handler(
-                    servicer.WithdrawEnquiry,
-                    request_deserializer=watercooler_dot_feed_dot_v1_dot_asking__service__pb2.DecideEnquiryRequest.FromString,
                     response_serializer=watercooler_dot_feed_dot_v1_dot_asking__service__pb2.Enquiry.SerializeToString,
             ),
             'GetLeadershipDesk': grpc.unary_unary_rpc_method_handler(
@@ -777,7 +713,7 @@ class AskingService:
             _registered_method=True)
 
     @staticmethod
-    def UnvoteEnquiry(request,
+    def DecideEnquiry(request,
             target,
             options=(),
             channel_credentials=None,
@@ -790,88 +726,7 @@ class AskingService:
         return grpc.experimental.unary_unary(
             request,
             target,
-            '/watercooler.feed.v1.AskingService/UnvoteEnquiry',
-            watercooler_dot_feed_dot_v1_dot_asking__service__pb2.VoteEnquiryRequest.SerializeToString,
-            watercooler_dot_feed_dot_v1_dot_asking__service__pb2.Enquiry.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def AcceptEnquiry(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/watercooler.feed.v1.AskingService/AcceptEnquiry',
-            watercooler_dot_feed_dot_v1_dot_asking__service__pb2.DecideEnquiryRequest.SerializeToString,
-            watercooler_dot_feed_dot_v1_dot_asking__service__pb2.Enquiry.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def AnswerEnquiry(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/watercooler.feed.v1.AskingService/AnswerEnquiry',
-            watercooler_dot_feed_dot_v1_dot_asking__service__pb2.DecideEnquiryRequest.SerializeToString,
-            watercooler_dot_feed_dot_v1_dot_asking__service__pb2.Enquiry.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def DeclineEnquiry(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/watercooler.feed.v1.AskingService/DeclineEnquiry',
+            '/watercooler.feed.v1.AskingService/DecideEnquiry',
             watercooler_dot_feed_dot_v1_dot_asking__service__pb2.DecideEnquiryRequest.SerializeToString,
             watercooler_dot_feed_dot_v1_dot_asking__service__pb2.Enquiry.FromString,
             options,
@@ -900,33 +755,6 @@ class AskingService:
             target,
             '/watercooler.feed.v1.AskingService/DelegateEnquiry',
             watercooler_dot_feed_dot_v1_dot_asking__service__pb2.DelegateEnquiryRequest.SerializeToString,
-            watercooler_dot_feed_dot_v1_dot_asking__service__pb2.Enquiry.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def WithdrawEnquiry(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/watercooler.feed.v1.AskingService/WithdrawEnquiry',
-            watercooler_dot_feed_dot_v1_dot_asking__service__pb2.DecideEnquiryRequest.SerializeToString,
             watercooler_dot_feed_dot_v1_dot_asking__service__pb2.Enquiry.FromString,
             options,
             channel_credentials,

@@ -52,13 +52,9 @@ class AskingServiceStub:
     GetEnquiry: _grpc.UnaryUnaryMultiCallable[_asking_service_pb2.GetEnquiryRequest, _asking_service_pb2.Enquiry]
     ListEnquiries: _grpc.UnaryUnaryMultiCallable[_asking_service_pb2.ListEnquiriesRequest, _asking_service_pb2.ListEnquiriesResponse]
     VoteEnquiry: _grpc.UnaryUnaryMultiCallable[_asking_service_pb2.VoteEnquiryRequest, _asking_service_pb2.Enquiry]
-    UnvoteEnquiry: _grpc.UnaryUnaryMultiCallable[_asking_service_pb2.VoteEnquiryRequest, _asking_service_pb2.Enquiry]
-    AcceptEnquiry: _grpc.UnaryUnaryMultiCallable[_asking_service_pb2.DecideEnquiryRequest, _asking_service_pb2.Enquiry]
-    """By leaders, and by whom a leader delegated the question to."""
-    AnswerEnquiry: _grpc.UnaryUnaryMultiCallable[_asking_service_pb2.DecideEnquiryRequest, _asking_service_pb2.Enquiry]
-    DeclineEnquiry: _grpc.UnaryUnaryMultiCallable[_asking_service_pb2.DecideEnquiryRequest, _asking_service_pb2.Enquiry]
+    DecideEnquiry: _grpc.UnaryUnaryMultiCallable[_asking_service_pb2.DecideEnquiryRequest, _asking_service_pb2.Enquiry]
+    """By leaders, and by whom a leader delegated the question to; withdrawn by who asked, or by an administrator."""
     DelegateEnquiry: _grpc.UnaryUnaryMultiCallable[_asking_service_pb2.DelegateEnquiryRequest, _asking_service_pb2.Enquiry]
-    WithdrawEnquiry: _grpc.UnaryUnaryMultiCallable[_asking_service_pb2.DecideEnquiryRequest, _asking_service_pb2.Enquiry]
     GetLeadershipDesk: _grpc.UnaryUnaryMultiCallable[_asking_service_pb2.GetLeadershipDeskRequest, _asking_service_pb2.LeadershipDesk]
 
 @_typing.type_check_only
@@ -85,13 +81,9 @@ class AskingServiceAsyncStub(AskingServiceStub):
     GetEnquiry: _aio.UnaryUnaryMultiCallable[_asking_service_pb2.GetEnquiryRequest, _asking_service_pb2.Enquiry]  # type: ignore[assignment]
     ListEnquiries: _aio.UnaryUnaryMultiCallable[_asking_service_pb2.ListEnquiriesRequest, _asking_service_pb2.ListEnquiriesResponse]  # type: ignore[assignment]
     VoteEnquiry: _aio.UnaryUnaryMultiCallable[_asking_service_pb2.VoteEnquiryRequest, _asking_service_pb2.Enquiry]  # type: ignore[assignment]
-    UnvoteEnquiry: _aio.UnaryUnaryMultiCallable[_asking_service_pb2.VoteEnquiryRequest, _asking_service_pb2.Enquiry]  # type: ignore[assignment]
-    AcceptEnquiry: _aio.UnaryUnaryMultiCallable[_asking_service_pb2.DecideEnquiryRequest, _asking_service_pb2.Enquiry]  # type: ignore[assignment]
-    """By leaders, and by whom a leader delegated the question to."""
-    AnswerEnquiry: _aio.UnaryUnaryMultiCallable[_asking_service_pb2.DecideEnquiryRequest, _asking_service_pb2.Enquiry]  # type: ignore[assignment]
-    DeclineEnquiry: _aio.UnaryUnaryMultiCallable[_asking_service_pb2.DecideEnquiryRequest, _asking_service_pb2.Enquiry]  # type: ignore[assignment]
+    DecideEnquiry: _aio.UnaryUnaryMultiCallable[_asking_service_pb2.DecideEnquiryRequest, _asking_service_pb2.Enquiry]  # type: ignore[assignment]
+    """By leaders, and by whom a leader delegated the question to; withdrawn by who asked, or by an administrator."""
     DelegateEnquiry: _aio.UnaryUnaryMultiCallable[_asking_service_pb2.DelegateEnquiryRequest, _asking_service_pb2.Enquiry]  # type: ignore[assignment]
-    WithdrawEnquiry: _aio.UnaryUnaryMultiCallable[_asking_service_pb2.DecideEnquiryRequest, _asking_service_pb2.Enquiry]  # type: ignore[assignment]
     GetLeadershipDesk: _aio.UnaryUnaryMultiCallable[_asking_service_pb2.GetLeadershipDeskRequest, _asking_service_pb2.LeadershipDesk]  # type: ignore[assignment]
 
 class AskingServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -201,45 +193,17 @@ class AskingServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_asking_service_pb2.Enquiry, _abc.Awaitable[_asking_service_pb2.Enquiry]]: ...
 
     @_abc_1.abstractmethod
-    def UnvoteEnquiry(
-        self,
-        request: _asking_service_pb2.VoteEnquiryRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_asking_service_pb2.Enquiry, _abc.Awaitable[_asking_service_pb2.Enquiry]]: ...
-
-    @_abc_1.abstractmethod
-    def AcceptEnquiry(
+    def DecideEnquiry(
         self,
         request: _asking_service_pb2.DecideEnquiryRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_asking_service_pb2.Enquiry, _abc.Awaitable[_asking_service_pb2.Enquiry]]:
-        """By leaders, and by whom a leader delegated the question to."""
-
-    @_abc_1.abstractmethod
-    def AnswerEnquiry(
-        self,
-        request: _asking_service_pb2.DecideEnquiryRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_asking_service_pb2.Enquiry, _abc.Awaitable[_asking_service_pb2.Enquiry]]: ...
-
-    @_abc_1.abstractmethod
-    def DeclineEnquiry(
-        self,
-        request: _asking_service_pb2.DecideEnquiryRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_asking_service_pb2.Enquiry, _abc.Awaitable[_asking_service_pb2.Enquiry]]: ...
+        """By leaders, and by whom a leader delegated the question to; withdrawn by who asked, or by an administrator."""
 
     @_abc_1.abstractmethod
     def DelegateEnquiry(
         self,
         request: _asking_service_pb2.DelegateEnquiryRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_asking_service_pb2.Enquiry, _abc.Awaitable[_asking_service_pb2.Enquiry]]: ...
-
-    @_abc_1.abstractmethod
-    def WithdrawEnquiry(
-        self,
-        request: _asking_service_pb2.DecideEnquiryRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_asking_service_pb2.Enquiry, _abc.Awaitable[_asking_service_pb2.Enquiry]]: ...
 

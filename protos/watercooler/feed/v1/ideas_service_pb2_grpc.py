@@ -80,11 +80,6 @@ class IdeasServiceStub:
                 request_serializer=watercooler_dot_feed_dot_v1_dot_ideas__service__pb2.VoteIdeaRequest.SerializeToString,
                 response_deserializer=watercooler_dot_feed_dot_v1_dot_ideas__service__pb2.Idea.FromString,
                 _registered_method=True)
-        self.UnvoteIdea = channel.unary_unary(
-                '/watercooler.feed.v1.IdeasService/UnvoteIdea',
-                request_serializer=watercooler_dot_feed_dot_v1_dot_ideas__service__pb2.VoteIdeaRequest.SerializeToString,
-                response_deserializer=watercooler_dot_feed_dot_v1_dot_ideas__service__pb2.Idea.FromString,
-                _registered_method=True)
 
 
 class IdeasServiceServicer:
@@ -148,12 +143,6 @@ class IdeasServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def UnvoteIdea(self, request, context):
-        """Missing associated documentation comment in .proto file."""
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
 
 def add_IdeasServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -199,11 +188,6 @@ def add_IdeasServiceServicer_to_server(servicer, server):
             ),
             'VoteIdea': grpc.unary_unary_rpc_method_handler(
                     servicer.VoteIdea,
-                    request_deserializer=watercooler_dot_feed_dot_v1_dot_ideas__service__pb2.VoteIdeaRequest.FromString,
-                    response_serializer=watercooler_dot_feed_dot_v1_dot_ideas__service__pb2.Idea.SerializeToString,
-            ),
-            'UnvoteIdea': grpc.unary_unary_rpc_method_handler(
-                    servicer.UnvoteIdea,
                     request_deserializer=watercooler_dot_feed_dot_v1_dot_ideas__service__pb2.VoteIdeaRequest.FromString,
                     response_serializer=watercooler_dot_feed_dot_v1_dot_ideas__service__pb2.Idea.SerializeToString,
             ),
@@ -450,33 +434,6 @@ class IdeasService:
             request,
             target,
             '/watercooler.feed.v1.IdeasService/VoteIdea',
-            watercooler_dot_feed_dot_v1_dot_ideas__service__pb2.VoteIdeaRequest.SerializeToString,
-            watercooler_dot_feed_dot_v1_dot_ideas__service__pb2.Idea.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def UnvoteIdea(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/watercooler.feed.v1.IdeasService/UnvoteIdea',
             watercooler_dot_feed_dot_v1_dot_ideas__service__pb2.VoteIdeaRequest.SerializeToString,
             watercooler_dot_feed_dot_v1_dot_ideas__service__pb2.Idea.FromString,
             options,

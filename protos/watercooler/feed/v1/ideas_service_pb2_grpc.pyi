@@ -45,7 +45,6 @@ class IdeasServiceStub:
     LeaveIdea: _grpc.UnaryUnaryMultiCallable[_ideas_service_pb2.LeaveIdeaRequest, _ideas_service_pb2.Idea]
     LinkIdea: _grpc.UnaryUnaryMultiCallable[_ideas_service_pb2.LinkIdeaRequest, _ideas_service_pb2.Idea]
     VoteIdea: _grpc.UnaryUnaryMultiCallable[_ideas_service_pb2.VoteIdeaRequest, _ideas_service_pb2.Idea]
-    UnvoteIdea: _grpc.UnaryUnaryMultiCallable[_ideas_service_pb2.VoteIdeaRequest, _ideas_service_pb2.Idea]
 
 @_typing.type_check_only
 class IdeasServiceAsyncStub(IdeasServiceStub):
@@ -64,7 +63,6 @@ class IdeasServiceAsyncStub(IdeasServiceStub):
     LeaveIdea: _aio.UnaryUnaryMultiCallable[_ideas_service_pb2.LeaveIdeaRequest, _ideas_service_pb2.Idea]  # type: ignore[assignment]
     LinkIdea: _aio.UnaryUnaryMultiCallable[_ideas_service_pb2.LinkIdeaRequest, _ideas_service_pb2.Idea]  # type: ignore[assignment]
     VoteIdea: _aio.UnaryUnaryMultiCallable[_ideas_service_pb2.VoteIdeaRequest, _ideas_service_pb2.Idea]  # type: ignore[assignment]
-    UnvoteIdea: _aio.UnaryUnaryMultiCallable[_ideas_service_pb2.VoteIdeaRequest, _ideas_service_pb2.Idea]  # type: ignore[assignment]
 
 class IdeasServiceServicer(metaclass=_abc_1.ABCMeta):
     """Ideas: posts with a state, votes, a sponsor and the objective they serve. Whoever sees the post sees the idea."""
@@ -130,13 +128,6 @@ class IdeasServiceServicer(metaclass=_abc_1.ABCMeta):
 
     @_abc_1.abstractmethod
     def VoteIdea(
-        self,
-        request: _ideas_service_pb2.VoteIdeaRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_ideas_service_pb2.Idea, _abc.Awaitable[_ideas_service_pb2.Idea]]: ...
-
-    @_abc_1.abstractmethod
-    def UnvoteIdea(
         self,
         request: _ideas_service_pb2.VoteIdeaRequest,
         context: _ServicerContext,

@@ -228,7 +228,7 @@ class BatchGetBondsResponse(_message.Message):
 Global___BatchGetBondsResponse: _TypeAlias = BatchGetBondsResponse  # noqa: Y015
 
 @_typing.final
-class ListBondsRequest(_message.Message):
+class ListMutedPeopleRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
@@ -247,7 +247,29 @@ class ListBondsRequest(_message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___ListBondsRequest: _TypeAlias = ListBondsRequest  # noqa: Y015
+Global___ListMutedPeopleRequest: _TypeAlias = ListMutedPeopleRequest  # noqa: Y015
+
+@_typing.final
+class ListBlockedPeopleRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    page_token: _builtins.str
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListBlockedPeopleRequest: _TypeAlias = ListBlockedPeopleRequest  # noqa: Y015
 
 @_typing.final
 class PeopleList(_message.Message):

@@ -68,12 +68,12 @@ class ReadingServiceStub:
                 _registered_method=True)
         self.ListMutedPeople = channel.unary_unary(
                 '/watercooler.feed.v1.ReadingService/ListMutedPeople',
-                request_serializer=watercooler_dot_feed_dot_v1_dot_reading__service__pb2.ListBondsRequest.SerializeToString,
+                request_serializer=watercooler_dot_feed_dot_v1_dot_reading__service__pb2.ListMutedPeopleRequest.SerializeToString,
                 response_deserializer=watercooler_dot_feed_dot_v1_dot_feed__service__pb2.ListFollowsResponse.FromString,
                 _registered_method=True)
         self.ListBlockedPeople = channel.unary_unary(
                 '/watercooler.feed.v1.ReadingService/ListBlockedPeople',
-                request_serializer=watercooler_dot_feed_dot_v1_dot_reading__service__pb2.ListBondsRequest.SerializeToString,
+                request_serializer=watercooler_dot_feed_dot_v1_dot_reading__service__pb2.ListBlockedPeopleRequest.SerializeToString,
                 response_deserializer=watercooler_dot_feed_dot_v1_dot_feed__service__pb2.ListFollowsResponse.FromString,
                 _registered_method=True)
         self.CreateList = channel.unary_unary(
@@ -354,12 +354,12 @@ def add_ReadingServiceServicer_to_server(servicer, server):
             ),
             'ListMutedPeople': grpc.unary_unary_rpc_method_handler(
                     servicer.ListMutedPeople,
-                    request_deserializer=watercooler_dot_feed_dot_v1_dot_reading__service__pb2.ListBondsRequest.FromString,
+                    request_deserializer=watercooler_dot_feed_dot_v1_dot_reading__service__pb2.ListMutedPeopleRequest.FromString,
                     response_serializer=watercooler_dot_feed_dot_v1_dot_feed__service__pb2.ListFollowsResponse.SerializeToString,
             ),
             'ListBlockedPeople': grpc.unary_unary_rpc_method_handler(
                     servicer.ListBlockedPeople,
-                    request_deserializer=watercooler_dot_feed_dot_v1_dot_reading__service__pb2.ListBondsRequest.FromString,
+                    request_deserializer=watercooler_dot_feed_dot_v1_dot_reading__service__pb2.ListBlockedPeopleRequest.FromString,
                     response_serializer=watercooler_dot_feed_dot_v1_dot_feed__service__pb2.ListFollowsResponse.SerializeToString,
             ),
             'CreateList': grpc.unary_unary_rpc_method_handler(
@@ -636,7 +636,7 @@ class ReadingService:
             request,
             target,
             '/watercooler.feed.v1.ReadingService/ListMutedPeople',
-            watercooler_dot_feed_dot_v1_dot_reading__service__pb2.ListBondsRequest.SerializeToString,
+            watercooler_dot_feed_dot_v1_dot_reading__service__pb2.ListMutedPeopleRequest.SerializeToString,
             watercooler_dot_feed_dot_v1_dot_feed__service__pb2.ListFollowsResponse.FromString,
             options,
             channel_credentials,
@@ -663,7 +663,7 @@ class ReadingService:
             request,
             target,
             '/watercooler.feed.v1.ReadingService/ListBlockedPeople',
-            watercooler_dot_feed_dot_v1_dot_reading__service__pb2.ListBondsRequest.SerializeToString,
+            watercooler_dot_feed_dot_v1_dot_reading__service__pb2.ListBlockedPeopleRequest.SerializeToString,
             watercooler_dot_feed_dot_v1_dot_feed__service__pb2.ListFollowsResponse.FromString,
             options,
             channel_credentials,

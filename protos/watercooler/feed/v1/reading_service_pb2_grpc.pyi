@@ -41,8 +41,8 @@ class ReadingServiceStub:
     UnblockPerson: _grpc.UnaryUnaryMultiCallable[_reading_service_pb2.UnblockPersonRequest, _reading_service_pb2.Bond]
     SetNote: _grpc.UnaryUnaryMultiCallable[_reading_service_pb2.SetNoteRequest, _reading_service_pb2.Bond]
     BatchGetBonds: _grpc.UnaryUnaryMultiCallable[_reading_service_pb2.BatchGetBondsRequest, _reading_service_pb2.BatchGetBondsResponse]
-    ListMutedPeople: _grpc.UnaryUnaryMultiCallable[_reading_service_pb2.ListBondsRequest, _feed_service_pb2.ListFollowsResponse]
-    ListBlockedPeople: _grpc.UnaryUnaryMultiCallable[_reading_service_pb2.ListBondsRequest, _feed_service_pb2.ListFollowsResponse]
+    ListMutedPeople: _grpc.UnaryUnaryMultiCallable[_reading_service_pb2.ListMutedPeopleRequest, _feed_service_pb2.ListFollowsResponse]
+    ListBlockedPeople: _grpc.UnaryUnaryMultiCallable[_reading_service_pb2.ListBlockedPeopleRequest, _feed_service_pb2.ListFollowsResponse]
     CreateList: _grpc.UnaryUnaryMultiCallable[_reading_service_pb2.CreateListRequest, _reading_service_pb2.PeopleList]
     UpdateList: _grpc.UnaryUnaryMultiCallable[_reading_service_pb2.UpdateListRequest, _reading_service_pb2.PeopleList]
     DeleteList: _grpc.UnaryUnaryMultiCallable[_reading_service_pb2.DeleteListRequest, _reading_service_pb2.DeleteListResponse]
@@ -74,8 +74,8 @@ class ReadingServiceAsyncStub(ReadingServiceStub):
     UnblockPerson: _aio.UnaryUnaryMultiCallable[_reading_service_pb2.UnblockPersonRequest, _reading_service_pb2.Bond]  # type: ignore[assignment]
     SetNote: _aio.UnaryUnaryMultiCallable[_reading_service_pb2.SetNoteRequest, _reading_service_pb2.Bond]  # type: ignore[assignment]
     BatchGetBonds: _aio.UnaryUnaryMultiCallable[_reading_service_pb2.BatchGetBondsRequest, _reading_service_pb2.BatchGetBondsResponse]  # type: ignore[assignment]
-    ListMutedPeople: _aio.UnaryUnaryMultiCallable[_reading_service_pb2.ListBondsRequest, _feed_service_pb2.ListFollowsResponse]  # type: ignore[assignment]
-    ListBlockedPeople: _aio.UnaryUnaryMultiCallable[_reading_service_pb2.ListBondsRequest, _feed_service_pb2.ListFollowsResponse]  # type: ignore[assignment]
+    ListMutedPeople: _aio.UnaryUnaryMultiCallable[_reading_service_pb2.ListMutedPeopleRequest, _feed_service_pb2.ListFollowsResponse]  # type: ignore[assignment]
+    ListBlockedPeople: _aio.UnaryUnaryMultiCallable[_reading_service_pb2.ListBlockedPeopleRequest, _feed_service_pb2.ListFollowsResponse]  # type: ignore[assignment]
     CreateList: _aio.UnaryUnaryMultiCallable[_reading_service_pb2.CreateListRequest, _reading_service_pb2.PeopleList]  # type: ignore[assignment]
     UpdateList: _aio.UnaryUnaryMultiCallable[_reading_service_pb2.UpdateListRequest, _reading_service_pb2.PeopleList]  # type: ignore[assignment]
     DeleteList: _aio.UnaryUnaryMultiCallable[_reading_service_pb2.DeleteListRequest, _reading_service_pb2.DeleteListResponse]  # type: ignore[assignment]
@@ -144,14 +144,14 @@ class ReadingServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
     def ListMutedPeople(
         self,
-        request: _reading_service_pb2.ListBondsRequest,
+        request: _reading_service_pb2.ListMutedPeopleRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_feed_service_pb2.ListFollowsResponse, _abc.Awaitable[_feed_service_pb2.ListFollowsResponse]]: ...
 
     @_abc_1.abstractmethod
     def ListBlockedPeople(
         self,
-        request: _reading_service_pb2.ListBondsRequest,
+        request: _reading_service_pb2.ListBlockedPeopleRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_feed_service_pb2.ListFollowsResponse, _abc.Awaitable[_feed_service_pb2.ListFollowsResponse]]: ...
 
