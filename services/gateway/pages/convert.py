@@ -401,12 +401,14 @@ def notification(found: feed.Notification) -> NotificationView:
     """One or several happenings of one kind about one thing."""
     kind = NOTIFICATIONS.get(found.kind, "post")
     has_post = found.HasField("post") and bool(found.post.post_id)
-    people = [author(each) for each in found.actors]
+    people = [author(each) for each in found.actors if each.person_id]
     if has_post:
         root = found.post.root_id
         url = f"/posts/{root}#post-{found.post.post_id}" if root and root != found.post.post_id else f"/posts/{found.post.post_id}"
         if kind == "decision":
             url = f"/ideas/{found.post.post_id}"
+    elif kind == "moderation":
+        url = f"/moderation/{found.notification_id.partition('-')[2]}"
     elif kind == "draft":
         url = f"/drafts/{found.notification_id.partition('-')[2]}"
     elif kind == "decision":
