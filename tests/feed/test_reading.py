@@ -44,7 +44,7 @@ async def test_a_mute_takes_posts_and_notifications_until_it_ends(feed: Feed, re
         bond = await read.MutePerson(reading.MutePersonRequest(person_id=bob, notifications=True, duration_seconds=3_600))
         assert (bond.muted, bond.notifications_muted, bond.following) == (True, True, True)
         assert bond.mute_expire_time.ToDatetime(UTC) > datetime.now(UTC)
-        assert [each.person_id for each in (await read.ListMutedPeople(reading.ListBondsRequest())).people] == [bob]
+        assert [each.person_id for each in (await read.ListMutedPeople(reading.ListMutedPeopleRequest())).people] == [bob]
     assert await feed.timeline(ann, HOME) == []
     assert await feed.timeline(ann, COMPANY) == ["from cid"]
     assert await feed.timeline(ann, api.TIMELINE_KIND_PERSON, bob) == ["hello @ann", "from bob"]
@@ -78,7 +78,7 @@ async def test_a_mute_with_an_end_counts_no_longer_when_it_is_past(feed: Feed, r
     with feed.by(ann):
         found = await read.BatchGetBonds(reading.BatchGetBondsRequest(person_ids=[bob]))
         assert not found.bonds[0].muted
-        assert not (await read.ListMutedPeople(reading.ListBondsRequest())).people
+        assert not (await read.ListMutedPeople(reading.ListMutedPeopleRequest())).people
 
 
 async def test_a_block_ends_follows_and_keeps_the_blocked_one_away(feed: Feed, read: Any) -> None:
@@ -90,7 +90,7 @@ async def test_a_block_ends_follows_and_keeps_the_blocked_one_away(feed: Feed, r
     with feed.by(ann):
         bond = await read.BlockPerson(reading.BlockPersonRequest(person_id=bob))
         assert (bond.blocked, bond.following, bond.followed_by) == (True, False, False)
-        assert [each.person_id for each in (await read.ListBlockedPeople(reading.ListBondsRequest())).people] == [bob]
+        assert [each.person_id for each in (await read.ListBlockedPeople(reading.ListBlockedPeopleRequest())).people] == [bob]
         with refused(FAILED, "unblock"):
             await feed.stub.FollowPerson(api.FollowPersonRequest(person_id=bob))
     assert await feed.timeline(ann, COMPANY) == ["by ann"]

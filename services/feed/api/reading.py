@@ -116,17 +116,17 @@ class ReadingApi(Calls, ReadingServiceServicer):
             found = await queries.fetch_bonds(tx, caller.person_id, [each for each in wanted if each in known], micros(self.now()))
         return api.BatchGetBondsResponse(bonds=list(found.values()))
 
-    async def ListMutedPeople(self, request: api.ListBondsRequest, context: Any) -> feed.ListFollowsResponse:
+    async def ListMutedPeople(self, request: api.ListMutedPeopleRequest, context: Any) -> feed.ListFollowsResponse:
         """Whom the caller mutes, the newest first."""
         now = micros(self.now())
         return await self._people(request, lambda tx, me, before, limit: queries.list_muted(tx, me, now, before, limit))
 
-    async def ListBlockedPeople(self, request: api.ListBondsRequest, context: Any) -> feed.ListFollowsResponse:
+    async def ListBlockedPeople(self, request: api.ListBlockedPeopleRequest, context: Any) -> feed.ListFollowsResponse:
         """Whom the caller blocks, the newest first."""
         return await self._people(request, queries.list_blocked)
 
     async def _people(
-        self, request: api.ListBondsRequest | api.ListListPeopleRequest,
+        self, request: api.ListMutedPeopleRequest | api.ListBlockedPeopleRequest | api.ListListPeopleRequest,
         query: Callable[[Transaction, str, int, int], Awaitable[list[tuple[int, feed.Author]]]], of: str = "",
     ) -> feed.ListFollowsResponse:
         caller = auth.caller()

@@ -381,6 +381,21 @@ class Mention(Output, frozen=True, kw_only=True):
     display_name: str
 
 
+class FilterMatch(Output, frozen=True, kw_only=True):
+    """A filter of the caller that matches a post, and by which words."""
+
+    filter_id: str
+    title: str
+    keywords: list[str]
+
+
+class EmojiPicture(Output, frozen=True, kw_only=True):
+    """A picture that stands for `:shortcode:` in a text."""
+
+    shortcode: str
+    image_url: str
+
+
 class Poll(Output, frozen=True, kw_only=True):
     """A poll with its result so far. `my_choices` are indices of options; in an anonymous poll nobody is told any, the voter included."""
 
@@ -449,6 +464,8 @@ class Post(Output, frozen=True, kw_only=True):
     quote_count: int
     my_repost_id: str | None
     preview: LinkPreview | None
+    filters: list[FilterMatch]
+    emoji: list[EmojiPicture]
     pinned: bool
     pinned_in_community: bool
     thread_muted: bool
@@ -529,6 +546,8 @@ def post(message: feed.Post) -> Post:
         quote_count=message.quote_count,
         my_repost_id=message.my_repost_id or None,
         preview=preview(message.preview) if message.HasField("preview") else None,
+        filters=[FilterMatch(filter_id=each.filter_id, title=each.title, keywords=list(each.keywords)) for each in message.filters],
+        emoji=[EmojiPicture(shortcode=each.shortcode, image_url=f"/media/{each.blob_id}") for each in message.emojis],
         pinned=message.pinned,
         pinned_in_community=message.pinned_in_community,
         thread_muted=message.thread_muted,

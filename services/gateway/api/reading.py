@@ -80,7 +80,9 @@ class MuteInput(Input, frozen=True, kw_only=True):
 async def list_muted_people(call: Call, query: Page) -> models.AuthorList:
     """Muted last first."""
     return _people(
-        await call.clients.reading.ListMutedPeople(reading.ListBondsRequest(page_size=query.page_size, page_token=query.page_token))
+        await call.clients.reading.ListMutedPeople(
+            reading.ListMutedPeopleRequest(page_size=query.page_size, page_token=query.page_token)
+        )
     )
 
 
@@ -104,7 +106,9 @@ async def unmute_person(call: Call) -> Bond:
 async def list_blocked_people(call: Call, query: Page) -> models.AuthorList:
     """Blocked last first."""
     return _people(
-        await call.clients.reading.ListBlockedPeople(reading.ListBondsRequest(page_size=query.page_size, page_token=query.page_token))
+        await call.clients.reading.ListBlockedPeople(
+            reading.ListBlockedPeopleRequest(page_size=query.page_size, page_token=query.page_token)
+        )
     )
 
 

@@ -399,7 +399,7 @@ async def endorse(call: Call) -> Any:
 async def mutes(call: Call) -> Reply:
     """Whom one muted."""
     page = page_of(call, 40, 80)
-    found = await call.clients.reading.ListMutedPeople(reading.ListBondsRequest(page_size=page.limit, page_token=page.max_id))
+    found = await call.clients.reading.ListMutedPeople(reading.ListMutedPeopleRequest(page_size=page.limit, page_token=page.max_id))
     return Reply(await call.shown.accounts(found.people), link=links(call, found.next_page_token))
 
 
@@ -407,7 +407,7 @@ async def mutes(call: Call) -> Reply:
 async def blocks(call: Call) -> Reply:
     """Whom one blocked."""
     page = page_of(call, 40, 80)
-    found = await call.clients.reading.ListBlockedPeople(reading.ListBondsRequest(page_size=page.limit, page_token=page.max_id))
+    found = await call.clients.reading.ListBlockedPeople(reading.ListBlockedPeopleRequest(page_size=page.limit, page_token=page.max_id))
     return Reply(await call.shown.accounts(found.people), link=links(call, found.next_page_token))
 
 

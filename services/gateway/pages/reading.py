@@ -166,9 +166,10 @@ async def _put_on_lists(request: AnyRequest, person_id: str, wanted: set[str]) -
 @get("/settings/reading")
 async def show_reading(request: AnyRequest) -> Response[bytes]:
     """Whom one mutes and blocks."""
-    service, page = clients(request).reading, reading.ListBondsRequest(page_size=SHOWN)
+    service = clients(request).reading
     around, muted, blocked, allowed = await asyncio.gather(
-        shell(request), service.ListMutedPeople(page), service.ListBlockedPeople(page), _may_block(request)
+        shell(request), service.ListMutedPeople(reading.ListMutedPeopleRequest(page_size=SHOWN)),
+        service.ListBlockedPeople(reading.ListBlockedPeopleRequest(page_size=SHOWN)), _may_block(request),
     )
     ids = list(dict.fromkeys(each.person_id for each in [*muted.people, *blocked.people]))[:SHOWN]
     found = await service.BatchGetBonds(reading.BatchGetBondsRequest(person_ids=ids)) if ids else reading.BatchGetBondsResponse()
