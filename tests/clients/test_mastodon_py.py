@@ -20,7 +20,7 @@ from tests.browser.network import PASSWORD
 from tests.clients.conftest import SCOPES, Server
 
 Ask = Callable[..., Any]
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture(scope="session")
@@ -57,6 +57,18 @@ def test_signing_in_and_out(server: Server, ben: Mastodon, carla: Mastodon) -> N
     other.revoke_access_token(allow_http=True)
     with pytest.raises(MastodonUnauthorizedError):
         Mastodon(access_token=secret, api_base_url=server.address).me()
+
+
+def test_a_token_does_what_its_scopes_allow(server: Server) -> None:
+    scopes = ["read:statuses", "write:statuses"]
+    client_id, client_secret = Mastodon.create_app("tests of scopes", api_base_url=server.address, scopes=scopes)
+    client = Mastodon(client_id=client_id, client_secret=client_secret, api_base_url=server.address)
+    client.log_in(server.carla[1], PASSWORD, scopes=scopes, allow_http=True)
+    post = client.status_post("With few rights")
+    assert post.id in [each.id for each in client.timeline_local()]
+    for refused in (client.me, client.notifications, lambda: client.status_favourite(post), client.push_subscription):
+        with pytest.raises(MastodonAPIError, match="Forbidden"):
+            refused()
 
 
 def test_the_instance(ben: Mastodon) -> None:

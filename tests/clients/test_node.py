@@ -12,7 +12,7 @@ from tests.clients.conftest import Server
 
 FOLDER = Path(__file__).parent / "node"
 INSTALL_SECONDS = 120
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(500)
 
 
 def _tools() -> tuple[str, list[str]]:
@@ -56,7 +56,7 @@ def test_client(client: str, node: str, server: Server, picture: Path) -> None:
         "PICTURE": str(picture),
     }
     done = subprocess.run(
-        [node, f"{client}.mjs"], cwd=FOLDER, env=environment, capture_output=True, text=True, timeout=120, check=False
+        [node, f"{client}.mjs"], cwd=FOLDER, env=environment, capture_output=True, text=True, timeout=180, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "all is well" in done.stdout
