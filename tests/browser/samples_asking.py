@@ -1,4 +1,5 @@
 """Samples of the pages of questions, thanks, questions to leaders and ideas."""
+# ruff: noqa: E501 - written content, a paragraph a line, in many scripts.
 
 from __future__ import annotations
 

@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import io
 import logging
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -29,8 +28,9 @@ async def _form(sender: Person, path: str, **fields: Any) -> Any:
 
 
 @pytest.fixture
-async def ada(network: Network) -> AsyncIterator[Person]:
-    yield await network.browser(network.administrator)
+async def ada(network: Network) -> Person:
+    """The administrator in a browser."""
+    return await network.browser(network.administrator)
 
 
 async def _release(network: Network) -> int:
