@@ -377,7 +377,7 @@ class Clocked:
         self.feed = feed
         self.postman = Postman()
         servicer = next(each for _, each in feed.world.embedded.assemblies["feed"].servicers if hasattr(each, "StopDigest"))
-        self.time = datetime.now(UTC)
+        self.time = self.start = datetime.now(UTC)
         self.context = replace(servicer.context, now=lambda: self.time)
         for _, each in feed.world.embedded.assemblies["feed"].servicers:
             each.now = self.context.now
@@ -388,7 +388,7 @@ class Clocked:
 
     def go_to(self, weekday: int, hour: int, minute: int = 0, week: int = 1) -> None:
         """A moment in the week after next, or so many weeks after that, UTC."""
-        start = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        start = self.start.replace(hour=0, minute=0, second=0, microsecond=0)
         monday = start - timedelta(days=start.weekday()) + timedelta(weeks=week)
         self.time = monday + timedelta(days=weekday - 1, hours=hour, minutes=minute)
 
