@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.feed import calm
@@ -80,6 +80,7 @@ def test_a_change_of_clocks_shortens_or_lengthens_the_night() -> None:
     assert calm.quiet_until(night(), LORD_HOWE, at(LORD_HOWE, 2026, 10, 3, 23)) == at(LORD_HOWE, 2026, 10, 4, 7)
 
 
+@settings(deadline=None)
 @given(quiets, zones, moments)
 def test_quiet_time_ends_and_is_over_then(quiet: QuietHours, zone: ZoneInfo, now: datetime) -> None:
     end = calm.quiet_until(quiet, zone, now)
@@ -93,6 +94,7 @@ def test_quiet_time_ends_and_is_over_then(quiet: QuietHours, zone: ZoneInfo, now
     assert abs((shifted - quiet.end_minute + 720) % 1440 - 720) <= 60, "the end that was chosen, but for a change of clocks"
 
 
+@settings(deadline=None)
 @given(quiets, zones, moments)
 def test_outside_of_the_chosen_minutes_nothing_is_quiet(quiet: QuietHours, zone: ZoneInfo, now: datetime) -> None:
     local = now.astimezone(zone)
@@ -109,6 +111,7 @@ def test_outside_of_the_chosen_minutes_nothing_is_quiet(quiet: QuietHours, zone:
         assert calm.quiet_until(quiet, zone, now) is not None
 
 
+@settings(deadline=None)
 @given(rhythms, st.integers(0, 23), st.integers(1, 7), zones, moments)
 def test_digests_are_due_once_a_day_or_week(rhythm: Any, hour: int, weekday: int, zone: ZoneInfo, now: datetime) -> None:
     before, after = calm.latest_slot(rhythm, hour, weekday, zone, now), calm.next_slot(rhythm, hour, weekday, zone, now)

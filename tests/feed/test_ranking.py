@@ -4,7 +4,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.feed.queries.ranking import PINNED, BadPin, pin, short_of, unpin
@@ -59,6 +59,7 @@ posts = st.lists(
 ).map(lambda drawn: [Ranked(f"{number:03}", f"author {author}", score, ()) for number, (author, score) in enumerate(drawn)])
 
 
+@settings(deadline=None)
 @given(posts)
 def test_an_order_keeps_every_post_and_no_author_fills_it(ranked: list[Ranked]) -> None:
     found = order(ranked)
@@ -71,6 +72,7 @@ def test_an_order_keeps_every_post_and_no_author_fills_it(ranked: list[Ranked]) 
         assert found[0].score == max(each.score for each in ranked)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 1 << 60), st.lists(st.uuids().map(str), max_size=PINNED))
 def test_a_token_pins_the_order(now: int, post_ids: list[str]) -> None:
     assert unpin(pin(now, post_ids)) == (now, [short_of(post_id) for post_id in post_ids])

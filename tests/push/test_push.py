@@ -11,7 +11,7 @@ import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from libs.fetch import FetchRefused
@@ -39,6 +39,7 @@ def test_a_message_is_what_the_rfc_says() -> None:
     assert decrypt(unb64(MESSAGE), PHONE, SECRET) == b"When I grow up, I want to be a watermelon"
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=CONTENT_BYTES - 1).map(lambda content: content + b"."))
 def test_only_the_device_reads_it(content: bytes) -> None:
     body = encrypt(content, PHONE.public, SECRET)
