@@ -153,7 +153,8 @@ async def _candidates(tx: Transaction, caller: Caller, now_micros: int) -> list[
     # The clocks of processes differ a little; what is newer than the first page is on no later one, whatever its id says.
     rows = await tx.fetch(
         _CANDIDATES, reader_id=caller.person_id, before=first_id(now_micros + _CLOCKS_APART_MICROS),
-        since=first_id(now_micros - DAYS * DAY_MICROS), own=f"person:{caller.person_id}", named=f"named:{caller.person_id}", limit=CANDIDATES,
+        since=first_id(now_micros - DAYS * DAY_MICROS), own=f"person:{caller.person_id}", named=f"named:{caller.person_id}",
+        limit=CANDIDATES,
     )
     return [row["post_id"] for row in rows]
 
