@@ -26,8 +26,11 @@ from libs.rpc import auth
 from libs.rpc.errors import RpcError
 from libs.telemetry import logs, metrics
 from libs.text.ids import new_id
+from watercooler.feed.v1 import announcement_events_pb2 as announcements
+from watercooler.feed.v1 import asking_events_pb2 as asking
 from watercooler.feed.v1 import events_pb2 as events
 from watercooler.feed.v1 import feed_service_pb2 as feed
+from watercooler.feed.v1 import ideas_events_pb2 as ideas
 from watercooler.feed.v1 import reading_events_pb2 as reading_events
 from watercooler.feed.v1.mention_events_pb2 import MembersMentioned
 
@@ -63,6 +66,8 @@ HANDLES: Final[tuple[type[Message], ...]] = (
     events.PostReadConfirmed, events.PersonFollowed, events.JoinRequested, events.MemberJoined, events.NotificationsRead,
     reading_events.FilterSaved, reading_events.FilterDeleted, events.PollVoted, events.PollClosed, events.LinkPreviewed,
     MembersMentioned,
+    announcements.AudienceNotified,
+    asking.BestAnswerMarked, asking.QuestionRouted, ideas.IdeaStateChanged, ideas.IdeaSponsored,
 )
 
 
@@ -301,6 +306,18 @@ class Live:
                 self._may_have_news([each for each in data.person_ids if each in people], position)
             case events.PersonFollowed() | events.NotificationsRead():
                 self._may_have_news([data.person_id], position)
+            case announcements.AudienceNotified():
+                self._may_have_news(data.person_ids, position)
+            case asking.BestAnswerMarked():
+                await self._to_viewers("edited", data.question_id, position, people)
+                self._may_have_news([data.answerer_id], position)
+            case asking.QuestionRouted():
+                self._may_have_news([each.person_id for each in data.people], position)
+            case ideas.IdeaStateChanged():
+                await self._to_viewers("edited", data.post_id, position, people)
+                self._may_have_news([data.author_id], position)
+            case ideas.IdeaSponsored():
+                self._may_have_news(await self._author(data.post_id), position)
             case reading_events.FilterSaved() | reading_events.FilterDeleted():
                 self._tell([data.owner_id] if data.owner_id in people else [], "filters", {"position": position})
             case events.JoinRequested() | events.MemberJoined():
@@ -321,7 +338,7 @@ class Live:
             self._tell(those, kind, {**seen, "parent_id": data.parent_id, "home": at_home})
         if data.parent_id:
             self._tell(visible, "counts", {"post_id": data.root_id, "position": position})
-        told = {*data.mentioned_ids, *data.audience.people.person_ids}
+        told = {*data.mentioned_ids, *data.audience.people.person_ids, *data.praise.person_ids}
         if data.parent_id:
             told |= {*await self._author(data.parent_id), *await self._author(data.root_id)}
         self._may_have_news(sorted(told & visible), position)

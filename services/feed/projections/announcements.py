@@ -19,6 +19,7 @@ from watercooler.feed.v1.announcement_events_pb2 import (
 )
 from watercooler.feed.v1.announcement_service_pb2 import REACH_FACT_CONFIRMED, REACH_FACT_OPENED, REACH_FACT_SHOWN
 from watercooler.feed.v1.events_pb2 import AuthorErased, PostDeleted
+from watercooler.feed.v1.moderation_events_pb2 import PostRestored
 
 from ..access import scope_of
 from ..deciders.announcement import REMINDERS
@@ -32,7 +33,8 @@ class Announcements:
     name = "feed.announcements"
     handles: tuple[type[Message], ...] = (
         AnnouncementPrepared, AnnouncementPublished, AnnouncementEdited, AnnouncementCorrected, AnnouncementReminderAsked, AudienceFrozen,
-        AnnouncementShown, AnnouncementOpened, AnnouncementConfirmed, AnnouncementDismissed, PostDeleted, AuthorErased,
+        AnnouncementShown, AnnouncementOpened, AnnouncementConfirmed, AnnouncementDismissed, PostDeleted,
+        PostRestored, AuthorErased,
     )
     tables: tuple[str, ...] = ("announcements", "announcement_versions", "receipts", "reach_tallies", "reach_facts")
 
@@ -86,6 +88,8 @@ class Announcements:
                     "UPDATE announcements SET withdrawn = 1, next_reminder_time = 0 WHERE announcement_id = :post_id",
                     post_id=deleted.post_id,
                 )
+            case PostRestored() as restored:
+                await tx.batch("UPDATE announcements SET withdrawn = 0 WHERE announcement_id = :post_id", post_id=restored.post_id)
             case AuthorErased() as erased:
                 await self._erase(erased.person_id, tx)
 

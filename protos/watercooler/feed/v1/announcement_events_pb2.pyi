@@ -295,7 +295,7 @@ Global___AnnouncementReminderAsked: _TypeAlias = AnnouncementReminderAsked  # no
 
 @_typing.final
 class AudienceFrozen(_message.Message):
-    """Stream audience-<announcement id>: whom the announcement counts, in parts of at most 5,000 people and in ascending order of their ids."""
+    """Stream audience-<announcement id>: whom the announcement counts, in parts of at most 1,000 people and in ascending order of their ids."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -352,7 +352,7 @@ Global___AudienceClosed: _TypeAlias = AudienceClosed  # noqa: Y015
 
 @_typing.final
 class AudienceNotified(_message.Message):
-    """Stream notice-<pair of announcement and occasion>: who was told, in parts of at most 1,000 people and in ascending order of their ids."""
+    """Stream notice-<pair of announcement and occasion>: who was told, in parts of at most 500 people and in ascending order of their ids."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -713,7 +713,7 @@ class Reach(_message.Message):
     """... and have neither opened nor confirmed a right one."""
     reminder_count: _builtins.int
     remindable_count: _builtins.int
-    """Who would be reminded now."""
+    """Who has not confirmed (where no confirmation is asked for: opened), those who left since included."""
     def __init__(
         self,
         *,
