@@ -38,8 +38,9 @@ def node() -> str:
         environment = {**os.environ, "PATH": f"{Path(found).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
         try:
             done = subprocess.run(
-                [*npm, "ci", "--no-progress", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"], cwd=FOLDER,
-                env=environment, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False,
+                [*npm, "ci", "--no-progress", "--no-audit", "--no-fund", "--ignore-scripts", "--fetch-retries=0",
+                 "--fetch-timeout=30000", "--loglevel=error"],
+                cwd=FOLDER, env=environment, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False,
             )
         except subprocess.TimeoutExpired:
             pytest.skip(f"npm did not install the clients within {INSTALL_SECONDS} s")

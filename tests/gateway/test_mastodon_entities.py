@@ -183,6 +183,19 @@ async def test_every_entity_has_the_fields_that_clients_expect(network: Network)
         checker.check("Marker", marker)
     checker.check("SearchV2", await ask(ben, "GET", "/api/v2/search?q=carla"))
 
+    # What the organisation says, and its own emoji.
+    assert (await ada.post("/broadcasts", {"title": "Closed on Friday", "body": "The harbour *rests*."})).status_code == 201
+    asks = await ada.post("/broadcasts", {"title": "New rules", "body": "Read them.", "must_confirm": True})
+    assert asks.status_code == 201, asks.text
+    await network.world.settle()
+    said = await get("Announcement", "/api/v1/announcements", least=2)
+    for each in said:
+        await post("", f"/api/v1/announcements/{each['id']}/dismiss")
+    assert ["New rules" in each["content"] for each in await ask(ben, "GET", "/api/v1/announcements")] == [True]
+    assert (await ada.post("/emoji", {"shortcode": "boat", "blob_id": picture["id"]})).status_code == 201
+    await get("CustomEmoji", "/api/v1/custom_emojis")
+    await post("Status", "/api/v1/statuses", {"status": "Ahoy :boat:"})
+
     # What others did.
     notified = await get("Notification", "/api/v1/notifications", person=carla, least=2)
     assert {"mention", "favourite", "reblog"} <= {each["type"] for each in notified}
