@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from libs.text.ids import id_at, new_id, time_of
+from services.gateway.api import MODULES
+from services.gateway.api.operations import OPERATIONS
 from services.gateway.mastodon import paging, params
 from services.gateway.mastodon.entities import Site, of_seconds
 from services.gateway.mastodon.router import ROUTES, Route, Table, allows
