@@ -130,7 +130,11 @@ def event_types(service: str) -> Iterator[Descriptor]:
     files: list[FileDescriptor] = [import_module(f"{package}.{name}").DESCRIPTOR for name in ("events_pb2", *sorted(names))]
     messages = [message for file in files for message in file.message_types_by_name.values()]
     parts = {field.message_type.full_name for message in messages for field in message.fields if field.message_type}
-    return (message for message in messages if message.full_name not in parts)
+    # An event may be part of another, which brings it back; it names whose it is, as no other part does.
+    return (
+        message for message in messages
+        if message.full_name not in parts or message.GetOptions().Extensions[options_pb2.subject]
+    )
 
 
 def _sends(channel: str, messages: Sequence[str]) -> dict[str, Any]:
