@@ -119,7 +119,8 @@ def assemble(context: Context) -> Assembly:
             (add_DeliveryServiceServicer_to_server, DeliveryApi(context, keys, pushing, digests)),
         ),
         reactors=(
-            ("identity", Erasing(context)), ("feed", Clearing(context)), ("feed", Sweeping(context)), ("feed", Waking(schedule)), ("feed", Mentioning(context)), ("identity", SigningOut(context)),
+            ("identity", Erasing(context)), ("feed", Clearing(context)), ("feed", Sweeping(context)), ("feed", Waking(schedule)),
+            ("feed", Mentioning(context)), ("identity", SigningOut(context)),
             ("feed", Announcing(context)), ("feed", Previewing(context, previews)),
             ("feed", Enforcing(context)), ("feed", Watching(context)), ("feed", Recalling(context)), ("feed", WakingKeeping(keeping)),
             ("feed", WakingExporting(exporting)),
@@ -128,7 +129,8 @@ def assemble(context: Context) -> Assembly:
         tasks=(
             keeping.run, exporting.run, sending.run, previews.run,
             lambda: route_questions(context), lambda: release_on_the_hour(context),
-            lambda: gauge_engagement(context), lambda: close_polls(context), Reminders(context).run, schedule.run, pushing.run, digests.run),
+            lambda: gauge_engagement(context), lambda: close_polls(context),
+            Reminders(context).run, schedule.run, pushing.run, digests.run),
         consumers=(("feed", PushQueue(context, pushing.wake)),),
     )
 
@@ -157,7 +159,8 @@ SERVICE = Service(
         Announcements(), Filters(), Markers(), CustomEmojis(), Drafts(), Deliveries(), Integrations(),
     ),
     subscribed=(
-        Follows("identity", Administrators()), Follows("identity", People()), Follows("identity", Groups()), Follows("identity", Standings()), Follows("identity", Chart()),
+        Follows("identity", Administrators()), Follows("identity", People()), Follows("identity", Groups()),
+        Follows("identity", Standings()), Follows("identity", Chart()),
         Follows("identity", GroupHandles()), Follows("identity", Reachable()),
     ),
     follows=("identity",),

@@ -16,7 +16,10 @@ ROOT = Path(__file__).resolve().parents[2]
 # What reads and writes tables; without what measures time, waits for a mail server or decides without a database.
 PARTS = {
     "identity": ["people", "imports", "profiles", "tokens", "erasure", "sign_in"],
-    "feed": ["access", "communities", "engagement", "erasure", "imports", "notifications", "posts", "timelines", "with_identity", "delivery", "ranked"],
+    "feed": [
+        "access", "communities", "engagement", "erasure", "imports", "notifications", "posts", "sharing", "timelines", "with_identity",
+        "delivery", "ranked",
+    ],
     "search": ["search"],
 }
 LEFT_OUT = [
