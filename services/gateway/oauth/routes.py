@@ -14,6 +14,7 @@ import msgspec
 from litestar import Response, get, post
 
 from libs.rpc.errors import RpcError
+from watercooler.feed.v1 import delivery_service_pb2 as delivery
 from watercooler.identity.v1 import app_service_pb2 as apps
 from watercooler.identity.v1 import identity_service_pb2 as identity
 
@@ -34,10 +35,14 @@ def base_of(request: AnyRequest) -> str:
     return settings.public_url or f"{request.url.scheme}://{request.headers.get('host', 'localhost')}"
 
 
-def push_key(request: AnyRequest) -> str:
-    """The public key by which push messages of this deployment are known; empty where it sends none."""
-    key = getattr(gateway(request).context, "push_key", None)
-    return key() if callable(key) else ""
+async def push_key(request: AnyRequest) -> str:
+    """The public key by which push messages of this deployment are known; empty where it cannot be told now."""
+    try:
+        with as_gateway(request):
+            found = await clients(request).delivery.GetPushKey(delivery.GetPushKeyRequest())
+    except RpcError:
+        return ""
+    return base64.urlsafe_b64encode(found.public_key).decode().rstrip("=")
 
 
 def answer(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response[bytes]:
@@ -77,7 +82,7 @@ async def register(request: AnyRequest) -> Response[bytes]:
     except RpcError as error:
         raise refusal_of(error) from error
     return answer({
-        **application(made.app, push_key(request)), "client_id": made.app.app_id, "client_secret": made.client_secret,
+        **application(made.app, await push_key(request)), "client_id": made.app.app_id, "client_secret": made.client_secret,
         "client_secret_expires_at": 0,
     }, headers=_NO_STORE)
 
@@ -93,7 +98,7 @@ async def verify(request: AnyRequest) -> Response[bytes]:
         known = await clients(request).apps.GetApp(apps.GetAppRequest(app_id=app_id))
     except RpcError as error:
         raise refusal_of(error) from error
-    return answer(application(known, push_key(request)))
+    return answer(application(known, await push_key(request)))
 
 
 def _client(request: AnyRequest, given: Params) -> tuple[str, str, bool]:
