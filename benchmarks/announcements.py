@@ -1,6 +1,6 @@
 """An announcement to very many people: how long publication takes, when everybody has been told, and whether others notice.
 
-    python benchmarks/announcements.py --people 100000
+    python -m benchmarks.announcements --people 100000
 
 People are put into the read model directly, since how they came there is not what is measured. While the announcement goes out, another
 person reads their home timeline all the time.
@@ -10,22 +10,19 @@ from __future__ import annotations
 import argparse
 import asyncio
 import statistics
-import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from libs.runtime.service import Assembly, Service  # noqa: E402
-from libs.testing.world import World  # noqa: E402
-from libs.text.ids import new_id  # noqa: E402
-from services.feed.service import SERVICE  # noqa: E402
-from watercooler.feed.v1 import announcement_service_pb2 as api  # noqa: E402
-from watercooler.feed.v1 import feed_service_pb2 as feed  # noqa: E402
-from watercooler.feed.v1.announcement_service_pb2_grpc import AnnouncementServiceStub  # noqa: E402
-from watercooler.feed.v1.feed_service_pb2_grpc import FeedServiceStub  # noqa: E402
+from libs.runtime.service import Assembly, Service
+from libs.testing.world import World
+from libs.text.ids import new_id
+from services.feed.service import SERVICE
+from watercooler.feed.v1 import announcement_service_pb2 as api
+from watercooler.feed.v1 import feed_service_pb2 as feed
+from watercooler.feed.v1.announcement_service_pb2_grpc import AnnouncementServiceStub
+from watercooler.feed.v1.feed_service_pb2_grpc import FeedServiceStub
 
 IDENTITY = Service(name="identity", summary="Only a log.", schema="", assemble=lambda context: Assembly())
 
@@ -37,11 +34,14 @@ async def measure(people: int, folder: Path) -> None:
         async with world.store("feed").database.transaction() as tx:
             await tx.execute_many(
                 """
-                INSERT INTO people (person_id, display_name, handle, email, employee_number, title, photo_blob_id, employee, guest, departed,
-                                    erased, card)
+                INSERT INTO people (person_id, display_name, handle, email, employee_number, title, photo_blob_id, employee, guest,
+                                    departed, erased, card)
                 VALUES (:id, :name, :name, '', '', '', '', 1, 0, 0, 0, :card)
                 """,
-                [{"id": each, "name": f"p{number}", "card": feed.Author(person_id=each).SerializeToString()} for number, each in enumerate(ids)],
+                [
+                    {"id": each, "name": f"p{number}", "card": feed.Author(person_id=each).SerializeToString()}
+                    for number, each in enumerate(ids)
+                ],
             )
         stub: Any = world.stub(AnnouncementServiceStub, "feed")
         posts: Any = world.stub(FeedServiceStub, "feed")

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 
 from services.gateway import views as v
 from services.gateway import views_announcements as a
-
 from tests.browser import samples as s
 
 MERGER = a.AnnouncementView(
@@ -79,7 +78,9 @@ def pages() -> Iterator[tuple[str, Callable[[], v.Page]]]:
             shell=s.shell("/announcements/new"), is_company_wide=True, communities=s.COMMUNITIES, languages=s.LANGUAGES,
             groups=[v.Option(value=s._id(601), label="Welders"), v.Option(value=s._id(602), label="Night shift")], request_id="one",
             form=v.Form(
-                values={"title": MERGER.title, "body": "Nobody moves house.", "audience": "chart", "head": "@lena.vogt", "must_confirm": "1"},
+                values={
+                    "title": MERGER.title, "body": "Nobody moves house.", "audience": "chart", "head": "@lena.vogt", "must_confirm": "1",
+                },
                 errors={"head": "Nobody is found by this name. Write @ and choose from the list."},
             ),
             preview_count=1204, preview_html=MERGER.body_html,

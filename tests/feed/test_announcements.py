@@ -391,7 +391,9 @@ async def test_a_part_of_the_chart_and_a_group(board: Board) -> None:
     assert await board.who(head, made.announcement_id) == ["head", "lead"]
     assert await board.listed(worker) == []
     assert (await board.reach(rosa, made.announcement_id)).audience_count == 3
-    await feed.tell("group-1", identity.GroupCreated(group_id="g1", name="Welders"), identity.GroupMemberAdded(group_id="g1", person_id=other))
+    await feed.tell(
+        "group-1", identity.GroupCreated(group_id="g1", name="Welders"), identity.GroupMemberAdded(group_id="g1", person_id=other)
+    )
     grouped = await board.publish(rosa, Audience(group_id="g1"))
     assert (grouped.audience_count, grouped.audience_name) == (1, "Welders")
 
@@ -454,9 +456,11 @@ async def test_reminders_go_to_those_who_have_not_confirmed(board: Board) -> Non
         made = await board.stub.PublishAnnouncement(request)
     await feed.world.settle()
     await board.confirm(ann, made.announcement_id)
-    for days, sent in ((0.5, 0), (1.1, 1), (1.1, 0), (2.1, 1), (2.5, 0)):
-        later = replace(board.context, now=lambda days=days: now + timedelta(days=days))
-        assert await Reminders(later).send_due() == sent
+    for hours, sent in ((12, 0), (25, 1), (25, 0), (49, 1), (60, 0)):
+        def later(at: datetime = now + timedelta(hours=hours)) -> datetime:
+            return at
+
+        assert await Reminders(replace(board.context, now=later)).send_due() == sent
     await feed.world.settle()
     assert REMINDED not in await board.told(ann)
     assert (await board.told(bob)).count(REMINDED) == 1  # both reminders, as one group

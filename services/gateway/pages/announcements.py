@@ -64,13 +64,15 @@ PEOPLE_A_PAGE: Final = 100
 GROUPS: Final = 200
 REMINDERS: Final = 3
 FIELDS: Final = (
-    "title", "body", "language", "audience", "community", "group", "head", "must_confirm", "deadline", "remind_3d", "remind_1d", "remind_2h",
-    "request_id",
+    "title", "body", "language", "audience", "community", "group", "head", "must_confirm", "deadline", "remind_3d", "remind_1d",
+    "remind_2h", "request_id",
 )
 EDIT_FIELDS: Final = ("title", "body", "language", "kind", "what_was_wrong", "version")
 REMIND: Final = {"remind_3d": timedelta(days=3), "remind_1d": timedelta(days=1), "remind_2h": timedelta(hours=2)}
 ANNOUNCING: Final = frozenset({"communications", "leader", "administrator"})
-_FILTERS: Final = {"all": api.ANNOUNCEMENT_FILTER_UNSPECIFIED, "pending": api.ANNOUNCEMENT_FILTER_PENDING, "mine": api.ANNOUNCEMENT_FILTER_MINE}
+_FILTERS: Final = {
+    "all": api.ANNOUNCEMENT_FILTER_UNSPECIFIED, "pending": api.ANNOUNCEMENT_FILTER_PENDING, "mine": api.ANNOUNCEMENT_FILTER_MINE,
+}
 _REACH_FACTS: Final = {
     "any": api.REACH_FACT_UNSPECIFIED, "shown": api.REACH_FACT_SHOWN, "opened": api.REACH_FACT_OPENED,
     "confirmed": api.REACH_FACT_CONFIRMED,
