@@ -115,7 +115,8 @@ async def test_the_page_of_filters(network: Network, ada: Person) -> None:
     wrong = await form(ada, "/settings/filters", {"keywords": "reorg", "title": "Enough"})
     assert (wrong.status_code, "say where" in wrong.text.lower()) == (422, True)
     assert (await form(ada, "/settings/filters", {"keywords": " "})).status_code == 422
-    made = await form(ada, "/settings/filters", {"keywords": "reorg", "title": "Enough", "whole": "1", "contexts": "public", "action": "warn"})
+    folded = {"keywords": "reorg", "title": "Enough", "whole": "1", "contexts": "public", "action": "warn"}
+    made = await form(ada, "/settings/filters", folded)
     assert made.status_code == 303, made.text
     assert "Filtered: Enough" in (await ada.client.get("/company")).text
     place = re.search(r'href="(/settings/filters/[0-9a-f-]{36})#filter"', (await ada.client.get("/settings/filters")).text)
@@ -155,7 +156,8 @@ async def test_drafts_on_the_pages(network: Network, ada: Person) -> None:
     kept = await form(ada, "/drafts", {"body": "for later", "audience": "everyone", "request_id": "r2", "do": "schedule"})
     place = kept.headers["location"].partition("#")
     assert place[2] == "schedule"
-    assert (await form(ada, place[0], {"do": "publish", "body": "now then", "audience": "everyone"})).headers["location"].startswith("/posts/")
+    published = await form(ada, place[0], {"do": "publish", "body": "now then", "audience": "everyone"})
+    assert published.headers["location"].startswith("/posts/")
     kept = await form(ada, "/drafts", {"body": "never mind", "audience": "everyone", "request_id": "r3", "do": "save"})
     assert kept.headers["location"] == "/drafts"
     place_of = re.search(r'href="(/drafts/[0-9a-f-]{36})"', (await ada.client.get("/drafts")).text)
