@@ -190,6 +190,8 @@ async def test_what_a_post_costs(network: Network) -> None:
     assert (await bo.get("/delivery/cost", params={"audience": "community", "community_id": room})).status_code == 404
     assert (await bo.get("/delivery/cost", params={"audience": "community"})).status_code == 400
     await bo.put(f"/people/{ada.id}/follow")
+    page = (await (await network.browser(ada)).client.get("/compose")).text
+    assert ("Everyone (1)" in page, "My followers (1)" in page) == (True, True), "without script too"
     assert (await ada.get("/delivery/cost", params={"audience": "followers", "words": "0"})).json()["people"] == 1
 
 

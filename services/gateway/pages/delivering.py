@@ -12,6 +12,7 @@ from babel.dates import format_date
 from litestar import Response
 
 from libs.rpc.errors import RpcError
+from watercooler.common.v1.audience_pb2 import Audience, Everyone
 from watercooler.feed.v1 import delivery_events_pb2 as events
 from watercooler.feed.v1 import delivery_service_pb2 as delivery
 
@@ -242,6 +243,17 @@ async def end_pushes(request: AnyRequest, *session_ids: str) -> None:
     for session_id in session_ids:
         ending = delivery.UnsubscribePushRequest(holder=f"session:{session_id}", signed_out=True)
         await spared(request, "feed", partial(clients(request).delivery.UnsubscribePush, ending))
+
+
+async def reach_of(request: AnyRequest) -> dict[str, int]:
+    """How many people the widest audiences are for, as the composer's own page shows it without script; nothing where feed is away."""
+    audiences = {"everyone": Audience(everyone=Everyone()), "followers": Audience(followers_of_id=current_person(request).person_id)}
+    calls = [
+        spared(request, "feed", partial(clients(request).delivery.CountReach, delivery.CountReachRequest(audience=each)))
+        for each in audiences.values()
+    ]
+    found = await asyncio.gather(*calls)
+    return {name: each.people for name, each in zip(audiences, found, strict=True) if each is not None}
 
 
 # --- the link of a letter -------------------------------------------------------------------------------------------------

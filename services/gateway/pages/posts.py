@@ -80,6 +80,7 @@ from .common import (
     translated,
     wants_fragment,
 )
+from .delivering import reach_of
 from .draft_forms import publish_draft
 from .moderating import guidelines_first
 from .whom import followed_if_known, resolve
@@ -287,7 +288,7 @@ async def show_compose(request: AnyRequest) -> Response[bytes]:
         values["question"] = "1"
     quoted = await _quoted(request, query(request, "quote", 36))
     view = compose_view(request, around, audience=query(request, "audience", 60), form=Form(values=values), quoted=quoted)
-    return render(request, ComposePage(shell=around, compose=view))
+    return render(request, ComposePage(shell=around, compose=msgspec.structs.replace(view, reach=await reach_of(request))))
 
 
 async def _quoted(request: AnyRequest, post_id: str) -> PostView | None:
