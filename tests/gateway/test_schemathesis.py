@@ -32,7 +32,7 @@ from .conftest import BASE, QUICK, Network
 # No limits in the way of a flood, and a minute at most: each operation gets its even share.
 FLOOD = {**QUICK, "rate_reads_per_minute": 1_000_000, "rate_writes_per_minute": 1_000_000, "rate_sign_ins_per_minute": 10_000}
 SECONDS = 60.0
-EXAMPLES = 25
+EXAMPLES = 12
 
 ANSWERS = {each.name: each.answer for each in OPERATIONS}
 SCHEMA = schemathesis.openapi.from_dict(document())
@@ -214,7 +214,7 @@ QUERIES = [
 ]
 
 
-@pytest.mark.timeout(150)
+@pytest.mark.timeout(400)
 def test_no_request_is_answered_by_a_server_error(running: Running) -> None:
     every = operations()
     assert len(every) > 80
@@ -265,7 +265,7 @@ def judge(declared: Any, answer: httpx.Response) -> None:
         msgspec.json.decode(answer.content, type=kind)
 
 
-@pytest.mark.timeout(150)
+@pytest.mark.timeout(400)
 def test_junk_is_refused_and_nothing_breaks(running: Running) -> None:
     random = Random(20260301)
     statuses: Counter[int] = Counter()
