@@ -14,6 +14,8 @@ from .posts import fetch_authors
 # The bit of `standings.announces` that the role leader sets.
 _LEADER = 2
 LEADERS_MOST = 200
+# What the column of votes holds; a token may say anything.
+_VOTES_MOST = (1 << 31) - 1
 _COLUMNS = """
     e.enquiry_id, e.asker_id, e.anonymous, e.body, e.addressees, e.ask_time, e.state, e.vote_count, e.delegate_id, e.answer_time,
     e.version, e.erased
@@ -54,6 +56,8 @@ async def list_rows(
     past, direction = ("<", "DESC") if descending else (">", "ASC")
     waiting = f"e.state IN {_WAITING}" if order == api.ENQUIRY_ORDER_WAITING else "1 = 1"
     number, enquiry_id = key or (0, "")
+    if column == "vote_count":
+        number = min(number, _VOTES_MOST)
     return await tx.fetch(
         f"""
         SELECT {_COLUMNS}

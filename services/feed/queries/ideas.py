@@ -13,6 +13,8 @@ from ..access import JOINS, VISIBLE, reader_keys
 from .posts import fetch_authors, fetch_posts
 
 _MODERATOR = int(events_pb2.MEMBER_ROLE_MODERATOR)
+# What the column of votes holds; a token may say anything.
+_VOTES_MOST = (1 << 31) - 1
 
 
 def moderates(caller: Caller, role: int | None) -> bool:
@@ -30,6 +32,7 @@ async def list_ids(
 ) -> Sequence[Row]:
     """Ids with their votes, past a key (votes and id) in an order."""
     number, post_id = key or (0, "")
+    number = min(number, _VOTES_MOST)
     past = "i.post_id < :post_id"
     ranking = "i.post_id DESC"
     if order == api.IDEA_ORDER_UNSPECIFIED:
