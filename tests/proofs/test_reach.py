@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from libs.proofs import reach
@@ -44,6 +44,8 @@ def proof(key: Ed25519PrivateKey = KEY) -> list[bytes]:
 
 
 LINES = proof()
+# A busy machine may take its time.
+patiently = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 
 
 def problems(lines: list[bytes], trusted: str = "") -> list[str]:
@@ -57,11 +59,13 @@ def test_a_true_one_holds() -> None:
     assert verdict.people == {"shown": 2, "opened": 1, "confirmed": 1}
 
 
+@patiently
 @given(st.integers(0, len(LINES) - 1))
 def test_a_removed_line_is_found(number: int) -> None:
     assert problems(LINES[:number] + LINES[number + 1:])
 
 
+@patiently
 @given(st.integers(0, len(LINES) - 1), st.integers(0, len(LINES) - 1))
 def test_a_moved_line_is_found(source: int, target: int) -> None:
     moved = LINES[:source] + LINES[source + 1:]
@@ -69,11 +73,13 @@ def test_a_moved_line_is_found(source: int, target: int) -> None:
     assert bool(problems(moved)) == (moved != LINES)
 
 
+@patiently
 @given(st.integers(0, len(LINES)), st.one_of(st.sampled_from(LINES), st.binary(max_size=200).map(lambda text: text + b"\n")))
 def test_an_added_line_is_found(number: int, line: bytes) -> None:
     assert problems([*LINES[:number], line, *LINES[number:]])
 
 
+@patiently
 @given(st.data())
 def test_a_changed_byte_is_found(data: st.DataObject) -> None:
     number = data.draw(st.integers(0, len(LINES) - 1))
@@ -83,6 +89,7 @@ def test_a_changed_byte_is_found(data: st.DataObject) -> None:
     assert problems([*LINES[:number], changed, *LINES[number + 1:]])
 
 
+@patiently
 @given(st.data())
 def test_a_changed_value_is_found_though_it_is_well_written(data: st.DataObject) -> None:
     number = data.draw(st.integers(0, len(LINES) - 1))
@@ -102,6 +109,7 @@ def test_a_signature_spelled_in_another_way_is_found() -> None:
         assert "signature" in problems([*LINES[:-1], canonical({**footer, "signature": spelled}) + b"\n"])[0]
 
 
+@patiently
 @given(st.integers(0, len(LINES) - 1))
 def test_a_file_that_was_cut_off_is_found(number: int) -> None:
     assert problems(LINES[:number])
@@ -124,6 +132,7 @@ def test_one_made_anew_with_another_key_is_found_by_who_knows_the_key() -> None:
     assert "the signature is not one of the key" in problems([*LINES[:-1], forged[-1]])[-1]
 
 
+@patiently
 @given(st.binary(max_size=3_000))
 def test_whatever_the_file_is_it_gets_an_answer(data: bytes) -> None:
     assert problems([data])
