@@ -92,7 +92,7 @@ async def test_an_allowed_host_is_asked_and_its_name_is_resolved_once():
         resolve = names(inside="127.0.0.1")
         got = await fetch(
             f"http://inside.example:{port}/hook", method="POST", body=b"hello", allow_private={"inside.example"}, resolve=resolve,
-            headers={"Content-Type": "text/plain"},
+            headers={"Content-Type": "text/plain"}, limits=Limits(seconds=60),
         )
     assert (got.status, got.body, got.headers["x-told"]) == (201, b"POST hello", "this")
     assert resolve.asked == ["inside.example"]
@@ -111,8 +111,8 @@ async def test_redirects_are_the_answer_unless_they_may_be_followed_and_lead_now
 
         async def follow(to: str, redirects: int):
             return await fetch(
-                f"{base}/?to={to}", headers={"Authorization": "Bearer x"}, limits=Limits(redirects=redirects), allow_private=allowed,
-                resolve=resolve,
+                f"{base}/?to={to}", headers={"Authorization": "Bearer x"}, limits=Limits(seconds=60, redirects=redirects),
+                allow_private=allowed, resolve=resolve,
             )
 
         assert (await follow("/end", 0)).status == 302
@@ -138,8 +138,8 @@ async def test_what_is_too_long_is_refused_or_cut_and_compression_does_not_hide_
             url = f"http://inside.example:{port}{path}"
             options = {"allow_private": {"inside.example"}, "resolve": names(inside="127.0.0.1")}
             with pytest.raises(FetchFailed, match="1,000 bytes"):
-                await fetch(url, limits=Limits(bytes_max=1_000), **options)
-            cut = await fetch(url, limits=Limits(bytes_max=1_000, cut=True), **options)
+                await fetch(url, limits=Limits(seconds=60, bytes_max=1_000), **options)
+            cut = await fetch(url, limits=Limits(seconds=60, bytes_max=1_000, cut=True), **options)
             assert cut.was_cut and cut.body == b"a" * 1_000
 
 
@@ -170,9 +170,9 @@ async def test_what_is_no_server_or_speaks_no_http_is_said():
     options = {"allow_private": {"inside.example"}, "resolve": names(inside="127.0.0.1")}
     async with server:
         with pytest.raises(FetchFailed, match="HTTP"):
-            await fetch(f"http://inside.example:{port}/", **options)
+            await fetch(f"http://inside.example:{port}/", limits=Limits(seconds=60), **options)
     with pytest.raises(FetchFailed, match="cannot be reached"):
-        await fetch(f"http://inside.example:{port}/", **options)
+        await fetch(f"http://inside.example:{port}/", limits=Limits(seconds=60), **options)
 
     async def nobody(host: str, port: int) -> Sequence[str]:
         raise OSError("no such name")

@@ -12,6 +12,8 @@ from aiohttp import web
 from standardwebhooks import Webhook as Reference
 
 from libs.testing.world import World
+from services.feed import webhooks
+from services.feed.api import integrations as asking
 from services.feed.service import SERVICE as FEED
 from services.gateway.incoming import message_of
 from services.gateway.problems import Refusal
@@ -22,7 +24,10 @@ from tests.gateway.conftest import QUICK, Network, Person
 
 
 @pytest.fixture
-async def network(tmp_path: Path) -> AsyncIterator[Network]:
+async def network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Network]:
+    # A busy machine may take longer than people would wait.
+    monkeypatch.setattr(asking, "ANSWER_SECONDS", 60.0)
+    monkeypatch.setattr(webhooks, "SECONDS", 60.0)
     async with World.of(tmp_path, IDENTITY, FEED, SEARCH, GATEWAY, private_hosts="127.0.0.1", **QUICK) as world:
         found = Network(world)
         await found.set_up()
