@@ -28,7 +28,8 @@ class People:
                 row = {
                     "person_id": added.person_id, "photo_blob_id": "", "employee": int(identity.ROLE_EMPLOYEE in added.roles),
                     # Bots are told only of what names them, and no announcement counts them.
-                    "guest": int(identity.ROLE_GUEST in added.roles or identity.ROLE_BOT in added.roles), "departed": 0, "erased": 0, **_facts(added.profile),
+                    "guest": int(identity.ROLE_GUEST in added.roles or identity.ROLE_BOT in added.roles), "departed": 0, "erased": 0,
+                    **_facts(added.profile),
                 }
                 await tx.batch(
                     """
