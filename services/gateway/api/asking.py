@@ -368,7 +368,7 @@ async def unvote_enquiry(call: Call) -> Answer:
     return _told(await call.clients.asking.VoteEnquiry(request))
 
 
-class DecisionInput(Input, frozen=True, kw_only=True):
+class AnswerDecisionInput(Input, frozen=True, kw_only=True):
     """What is decided, with the reason or the answer; who withdraws their own question needs no reason."""
 
     decision: Literal["accept", "answer", "decline", "withdraw"]
@@ -376,10 +376,10 @@ class DecisionInput(Input, frozen=True, kw_only=True):
 
 
 @operation(
-    "POST", "/asking/leadership/questions/{question_id}/decisions", "Decide on a question", tag="asking", body=DecisionInput,
+    "POST", "/asking/leadership/questions/{question_id}/decisions", "Decide on a question", tag="asking", body=AnswerDecisionInput,
     answer=Enquiry, is_edit=True,
 )
-async def decide_enquiry(call: Call, body: DecisionInput) -> Answer:
+async def decide_enquiry(call: Call, body: AnswerDecisionInput) -> Answer:
     """For leaders, and for whom a leader asked to answer. With If-Match only if nobody decided since."""
     request = asking.DecideEnquiryRequest(
         enquiry_id=call.id("question_id"), text=body.text, state=DECISIONS[body.decision], request_id=call.request_id,
