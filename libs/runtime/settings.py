@@ -516,7 +516,9 @@ class Settings:
     )
     reading_hint: timedelta = field(
         default=timedelta(hours=8),
-        metadata=_about(duration(_MINUTE, 365 * _DAY), "A post that takes its readers longer than this, all together, is written with a hint."),
+        metadata=_about(
+            duration(_MINUTE, 365 * _DAY), "A post that takes its readers longer than this, all together, is written with a hint.",
+        ),
     )
     link_previews: bool = field(
         default=True,

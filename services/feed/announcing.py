@@ -1,8 +1,8 @@
 """What announcements need beyond one append: publication in steps that a crash cannot leave half done, and telling very many people.
 
 Publication is AnnouncementPrepared, then the audience in parts, then the post, then AnnouncementPublished. Each step is decided on what
-stands in its own stream, so that doing all of them again changes nothing: `Announcing` does them for every AnnouncementPrepared, and goes on
-after a crash where it was. The call that asked waits a second for it, and answers that it is under way where that is not enough. Telling
+stands in its own stream, so that doing all of them again changes nothing: `Announcing` does them for every AnnouncementPrepared, and goes
+on after a crash where it was. The call that asked waits a second for it, and answers that it is under way where that is not enough. Telling
 people goes the same way, in parts.
 """
 from __future__ import annotations

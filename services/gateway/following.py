@@ -19,7 +19,10 @@ class FromNow:
     every_process = True
 
     def __init__(self, name: str, handles: tuple[type[Message], ...] | None, take: Callable[[Recorded], Awaitable[None]]) -> None:
-        """Call `take` for each event of these types, of all where None; one that fails is logged and passed, since pages find the truth when they next ask."""
+        """Call `take` for each event of these types, of all where None.
+
+        One that fails is logged and passed, since pages find the truth when they next ask.
+        """
         self.name = name
         self.handles = handles
         self._take = take

@@ -20,8 +20,8 @@ from libs.rpc import auth
 from libs.runtime.service import Context
 from libs.telemetry import traces
 
-from .parties import ActingApp, Clients, Principal
 from .freshness import Freshness
+from .parties import ActingApp, Clients, Principal
 from .problems import Refusal
 from .site import Site
 
