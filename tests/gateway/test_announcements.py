@@ -87,7 +87,8 @@ async def _hear(network: Network, path: str, heard: list[str]) -> None:
     ]
     scope = {
         "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "GET", "scheme": "http",
-        "path": f"/api/v1{path}/reach", "raw_path": f"/api/v1{path}/reach".encode(), "query_string": b"", "headers": headers, "client": ("192.0.2.7", 4711),
+        "path": f"/api/v1{path}/reach",
+        "raw_path": f"/api/v1{path}/reach".encode(), "query_string": b"", "headers": headers, "client": ("192.0.2.7", 4711),
         "server": ("testserver", 80), "state": {},
     }
     asked = False
