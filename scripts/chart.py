@@ -165,12 +165,13 @@ def services() -> str:
             "needs": sorted(needs(each.name) | {NEEDS[name] for name in each.needs if name in NEEDS}),
             "secretKey": "secret_key" in each.needs,
             "http": each.name == "gateway",
+            "outside": asks_outside(each.name),
         }
         for each in SERVICES
     }
     head = (
         "# Made by scripts/chart.py from the services' manifests. publishes: it has events of its own; "
-        "needs: engines beside PostgreSQL and Kafka.\n"
+        "needs: engines beside PostgreSQL and Kafka; outside: it asks servers of the internet.\n"
     )
     return head + yaml.safe_dump(listed, sort_keys=False, default_flow_style=None, width=200)
 
@@ -185,6 +186,15 @@ def needs(service: str) -> set[str]:
                 if owner in ("context", "_context", "settings"):
                     found.add(NEEDS[node.attr])
     return found
+
+
+def asks_outside(service: str) -> bool:
+    """Whether a service's code asks other people's servers: the adapters for that are these."""
+    for path in (ROOT / "services" / service).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(("libs.fetch", "libs.push")):
+                return True
+    return False
 
 
 # --- the schema ------------------------------------------------------------------------------------------------------

@@ -163,3 +163,14 @@ def test_the_migrations_have_their_policy_before_them() -> None:
     ports = {each["port"] for policy in policies_of(objects, job) for rule in policy["spec"].get("egress", []) for each in rule["ports"]}
     assert ports == {53, 5432, 9093}
     assert f"{RELEASE}-watercooler-migrations" in {each["metadata"]["name"] for each in policies_of(objects, job)}
+
+
+def test_only_who_asks_outside_reaches_the_internet_and_nobody_an_inner_address_by_that() -> None:
+    objects = case("all-external")
+    for (service, role), pod in role_pods(objects).items():
+        blocks = [
+            peer["ipBlock"] for policy in policies_of(objects, pod) for rule in policy["spec"].get("egress", [])
+            for peer in rule.get("to", []) if "ipBlock" in peer
+        ]
+        assert bool(blocks) == (service == "feed"), (service, role)
+        assert all({"10.0.0.0/8", "169.254.0.0/16"} <= set(block["except"]) for block in blocks if "." in block["cidr"])

@@ -50,6 +50,15 @@
   {{- end }}
 {{- end }}
 {{- end }}
+{{- $outside := $policy.outside | default dict }}
+{{- if and $facts.outside $outside.enabled }}
+- ports:
+    {{- range $outside.ports }}
+    - {protocol: TCP, port: {{ . }}}
+    {{- end }}
+  to:
+    {{- toYaml $outside.to | nindent 4 }}
+{{- end }}
 {{- with $policy.extraEgress }}
 {{ include "watercooler.rendered" (list $root .) }}
 {{- end }}
