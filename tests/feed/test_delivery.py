@@ -456,7 +456,7 @@ async def test_a_digest_follows_zone_hour_and_day(feed: Feed) -> None:
     clocked.go_to(1, 22, 1)
     await clocked.digests.step()
     letter, = clocked.postman.letters
-    assert letter["Subject"].startswith("Ihr Tag")
+    assert letter["Subject"].startswith("Dein Tag")
 
 
 async def test_a_mail_server_that_is_away_gets_it_later_and_once(feed: Feed) -> None:
@@ -547,7 +547,7 @@ async def test_a_preview_and_a_test_letter_say_the_same(feed: Feed) -> None:
     stub = feed.world.stub(DeliveryServiceStub, "feed")
     with feed.by(ann):
         preview = await stub.PreviewDigest(pb.PreviewDigestRequest(language="de"))
-        assert preview.subject == "Ihre Woche: 1 für Sie"
+        assert preview.subject == "Deine Woche: 1 für dich"
         sent = await stub.TestDigest(pb.TestDigestRequest(language="de"))
         assert (sent.subject, sent.text) == (preview.subject, preview.text)
         with refused(grpc.StatusCode.RESOURCE_EXHAUSTED, "a moment ago"):

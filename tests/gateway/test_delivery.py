@@ -134,7 +134,7 @@ async def test_the_digest_is_shown_as_a_letter_that_runs_nothing(network: Networ
     assert "<script" not in page.text
     assert page.headers["content-security-policy"].startswith("default-src 'none'; style-src 'unsafe-inline'")
     told = (await ada.get("/delivery/digest", params={"language": "de"})).json()
-    assert told["subject"] == "Ihre Woche: 1 für Sie"
+    assert told["subject"] == "Deine Woche: 1 für dich"
     token = browser.client.headers["x-csrf-token"]
     sent = await browser.client.post("/settings/notifications/test", data={"csrf_token": token, "test": "mail"})
     assert sent.status_code == 303
