@@ -4,6 +4,8 @@ from __future__ import annotations
 import re
 from functools import cache
 from importlib import import_module
+from pkgutil import iter_modules
+from types import ModuleType
 from typing import Any
 
 from google.protobuf.message import Message
@@ -23,13 +25,20 @@ def message_type(name: str) -> type[Message]:
     match = _NAME.fullmatch(name)
     if match is None:
         raise KeyError(f"{name} is no type of Watercooler's events")
-    try:
-        found = getattr(import_module(f"{match[1]}.events_pb2"), match[2])
-    except (ModuleNotFoundError, AttributeError):
-        found = None
+    found = next((held for module in _modules(match[1]) if (held := getattr(module, match[2], None)) is not None), None)
     if not (isinstance(found, type) and issubclass(found, Message)):
         raise KeyError(f"{name} is not known to this version of watercooler-events")
     return found
+
+
+def _modules(package: str) -> list[ModuleType]:
+    """The modules with a package's events: `events_pb2`, and one a subject."""
+    try:
+        path = import_module(package).__path__
+    except ModuleNotFoundError:
+        return []
+    names = [module.name for module in iter_modules(path) if module.name == "events_pb2" or module.name.endswith("_events_pb2")]
+    return [import_module(f"{package}.{name}") for name in names]
 
 
 def parse(name: str, value: bytes) -> Message:

@@ -14,6 +14,7 @@ import google
 import pytest
 
 from watercooler import kit
+from watercooler.feed.v1 import announcement_events_pb2 as announcements
 from watercooler.feed.v1 import events_pb2 as feed
 from watercooler.identity.v1 import events_pb2 as identity
 
@@ -90,6 +91,7 @@ def test_its_version_and_dependency_fit() -> None:
 def test_types_are_found_by_name() -> None:
     assert kit.message_type("watercooler.feed.v1.PostDeleted") is feed.PostDeleted
     assert kit.message_type("watercooler.identity.v1.PersonErased") is identity.PersonErased
+    assert kit.message_type("watercooler.feed.v1.AnnouncementPublished") is announcements.AnnouncementPublished
     for name in (
         "watercooler.feed.v1.NeverSeen", "watercooler.nothing.v1.PostPublished", "os.system", "watercooler.feed.v1.DESCRIPTOR.x", "",
         "watercooler.feed.v1.feed_service_pb2", "watercooler.feed.v1.MemberRole", "watercooler.feed.v1.DESCRIPTOR",

@@ -51,9 +51,13 @@ async def fetch_posts(
     linked: list[Post] = []
     shared: list[Post] = []
     asking: list[Post] = []
+    spoken: list[Post] = []
     reader_id, administrator = caller.person_id, caller.is_administrator
     for row in rows:
-        post = posts[row["post_id"]] = Post.FromString(row["card"])
+        card: bytes = row["card"]
+        post = posts[row["post_id"]] = Post.FromString(card)
+        if card.count(b":") > 1:  # told from the bytes, as most posts have none
+            spoken.append(post)
         author_id = row["author_id"]
         if (author := row["author"]) is not None:
             post.author.MergeFromString(author)
@@ -97,7 +101,8 @@ async def fetch_posts(
     if mentioned:
         await _name_mentions(tx, mentioned)
         await name_places(tx, caller, mentioned)
-    await name_emoji(tx, posts.values())
+    if spoken:
+        await name_emoji(tx, spoken)
     if linked:
         await _embed(tx, caller, posts, linked)
     if shared and reader_id:
