@@ -179,8 +179,8 @@ def local_clock(zone: str) -> str:
 
 
 def lasting(seconds: int) -> str:
-    """A length of time in its largest unit, such as "3 days"."""
-    return format_timedelta(timedelta(seconds=seconds), threshold=1, locale=_reader.get().locale)
+    """A length of time in its largest unit, such as "3 days"; a minute at least."""
+    return format_timedelta(timedelta(seconds=seconds), granularity="minute", threshold=1, locale=_reader.get().locale)
 
 
 def number(value: float) -> str:

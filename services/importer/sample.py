@@ -43,6 +43,8 @@ from watercooler.identity.v1.identity_service_pb2 import (
 )
 from watercooler.identity.v1.identity_service_pb2_grpc import IdentityServiceStub
 
+from .sample_today import Today
+
 T = TypeVar("T")
 
 FILE_NAME = "sample-credentials.json"
@@ -86,7 +88,8 @@ def stored(data: Path) -> list[Credentials] | None:
 
 
 async def load(network: Embedded, sample: Any, name: str) -> list[Credentials]:
-    """Turn the sample (services/sample) into people, communities, posts, follows, reactions and saved posts.
+    """Turn the sample (services/sample) into people, communities, posts, follows, reactions and saved posts, and publish what is
+    published today.
 
     Every password, token and e-mail address is made up for this network alone, and written to sample-credentials.json in the data
     folder, readable by its owner only.
@@ -102,6 +105,8 @@ async def load(network: Embedded, sample: Any, name: str) -> list[Credentials]:
         await loader.posts()
         await network.settle()
         await loader.follows_and_saves()
+    await loader.today()
+    await network.settle()
     _write(network.settings.data / FILE_NAME, loader.credentials)
     return loader.credentials
 
@@ -118,6 +123,7 @@ class _Loader:
         self.feed: Any = FeedServiceStub(channel)
         self.ids: dict[str, str] = {}
         self.post_ids: dict[str, str] = {}
+        self.community_ids: dict[str, str] = {}
         self.roles: dict[str, tuple[str, ...]] = {}
         self.credentials: list[Credentials] = []
 
@@ -191,7 +197,9 @@ class _Loader:
             if community.key in oldest:
                 record.create_time.FromDatetime(oldest[community.key])
             records.append(record)
-        _all_went_in(await self.feed.ImportCommunities(ImportCommunitiesRequest(source=SOURCE, records=records), timeout=CALL_SECONDS))
+        response = await self.feed.ImportCommunities(ImportCommunitiesRequest(source=SOURCE, records=records), timeout=CALL_SECONDS)
+        _all_went_in(response)
+        self.community_ids = {record.external_id: result.id for record, result in zip(records, response.results, strict=True)}
 
     async def posts(self) -> None:
         """The posts with their times, audiences and reactions, oldest first."""
@@ -235,6 +243,11 @@ class _Loader:
                 save = SavePostRequest(post_id=self.post_ids[post.key])
                 work[key].append(lambda r=save: self.feed.SavePost(r, timeout=CALL_SECONDS))  # type: ignore[misc]
         await _together((lambda key=key, calls=calls: self._in_the_name_of(key, calls)) for key, calls in work.items())  # type: ignore[misc]
+
+    async def today(self) -> None:
+        """What has no history to bring along: polls, questions, thanks, announcements, ideas and the like."""
+        found = Today(self.network, self.sample.today, self.ids, self.roles, self.post_ids, self.community_ids, _together)
+        await found.publish()
 
     async def _in_the_name_of(self, key: str, calls: list[Callable[[], Awaitable[Any]]]) -> None:
         caller = Caller(self.ids[key], frozenset(self.roles[key]), frozenset({"read", "write"}))

@@ -161,4 +161,6 @@ async def test_the_pages(network: Network) -> None:
     assert (reminded.status_code, reminded.headers["location"]) == (303, path)
     await network.world.settle()
     assert (await bo.client.get("/notifications")).status_code == 200
-    assert (await bo.client.get(path.replace("announcements", "posts"))).status_code == 200
+    again = await bo.client.get(path.replace("announcements", "posts"))
+    assert again.status_code == 200 and "You have read this" not in again.text  # what was read is wrong by now, so it is asked once more
+    assert again.text.count("I have read this") == 1

@@ -91,7 +91,7 @@ async def test_leaders_answer_in_a_browser_and_ideas_get_a_state(network: Networ
     assert empty.status_code == 422
     assert (await _form(lea, f"{address}/decide", action="answer", text="On **Monday**.")).status_code == 303
     shown = (await ada.client.get("/ask")).text
-    assert "<strong>Monday</strong>" in shown and "answered after" in shown
+    assert "<strong>Monday</strong>" in shown and "answered after" in shown and " second<" not in shown
     assert f'href="{address}"' in (await ada.client.get("/notifications")).text
     decided = await bob.post(f"/asking/leadership/questions/{enquiry_id}/decisions", {"decision": "decline", "text": "No."})
     assert decided.status_code == 403

@@ -61,8 +61,23 @@ async def test_the_sample_is_loaded_whole_and_its_people_sign_in(tmp_path: Path)
             communities = (await feed.ListCommunities(ListCommunitiesRequest(page_size=100))).communities
             assert {each.name: each.member_count for each in communities} == {each.name: len(each.members) for each in found.communities}
 
-        assert await _count(world, "PostPublished") == len(found.posts)
-        assert await _count(world, "ReactionAdded") == sum(len(people) for post in found.posts for people in post.reactions.values())
+        today = found.today
+        assert await _count(world, "PostPublished") == len(found.posts) + len(today.posts) + len(today.announcements)
+        reacted = [people for post in (*found.posts, *today.posts) for people in post.reactions.values()]
+        assert await _count(world, "ReactionAdded") == sum(map(len, reacted))
+        polls = [post.poll for post in today.posts if post.poll]
+        assert await _count(world, "PollVoted") == sum(len(people) for poll in polls for people in poll.options.values())
+        assert await _count(world, "BestAnswerMarked") == sum(post.best for post in today.posts)
+        addressed = len(found.people) - 2  # without its author and the guest
+        assert await _count(world, "AnnouncementConfirmed") == round(addressed * today.announcements[0].confirmed_percent / 100)
+        assert await _count(world, "IdeaProposed") == len(today.ideas)
+        assert await _count(world, "IdeaStateChanged") == sum(len(idea.steps) for idea in today.ideas)
+        assert await _count(world, "SupportGiven") == sum(len(one.votes) for one in (*today.ideas, *today.enquiries))
+        assert await _count(world, "PostReposted") == sum(len(repost.by) for repost in today.reposts)
+        assert await _count(world, "PostPinned") == len(today.pins)
+        assert await _count(world, "DraftSaved") == len(today.drafts)
+        assert await _count(world, "DraftScheduled") == sum(draft.in_days is not None for draft in today.drafts)
+        assert await _count(world, "ListCreated") == len(today.lists)
         assert await _count(world, "PersonFollowed") == sum(len(follow.people) for follow in found.follows)
         assert await _count(world, "TagFollowed") == sum(len(follow.tags) for follow in found.follows)
         saver = next(post.saves[0] for post in found.posts if post.saves)

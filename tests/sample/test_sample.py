@@ -70,6 +70,31 @@ def test_no_text_stands_twice(sample: Sample) -> None:
     assert [text for text, count in Counter(person.about for person in sample.people).items() if count > 1] == []
 
 
+def test_everything_that_people_do_here_has_an_example(sample: Sample) -> None:
+    today = sample.today
+    posts = {post.key: post for post in today.posts}
+    questions = [post.key for post in today.posts if post.question]
+    answered = {post.reply_to for post in today.posts}
+    solved = {post.reply_to for post in today.posts if post.best}
+    assert len(questions) == 3 and len(solved) == 1 and len(set(questions) - answered) == 1
+    assert sorted(post.poll.lasts for post in today.posts if post.poll) == [timedelta(minutes=5), timedelta(days=6)]
+    assert len([post for post in today.posts if post.praises]) == 3
+    assert any(post.quotes for post in today.posts) and any(post.warning for post in today.posts)
+    assert {idea.steps[-1].state if idea.steps else "new" for idea in today.ideas} == {"new", "discussed", "trial", "done", "not_now"}
+    assert {one.steps[-1].state if one.steps else "open" for one in today.enquiries} == {"open", "accepted", "answered", "declined"}
+    assert all(idea.sponsor != idea.by and idea.by not in idea.votes for idea in today.ideas)
+    assert all(one.asker not in one.votes for one in today.enquiries)
+    leaders = {person.key for person in sample.people if "leader" in person.roles}
+    assert {key for one in today.enquiries for key in (*one.to, *(step.by for step in one.steps))} <= leaders
+    used = {emoji.shortcode for emoji in today.emoji if any(f":{emoji.shortcode}:" in post.body for post in today.posts)}
+    assert used == {emoji.shortcode for emoji in today.emoji} and used
+    assert {draft.in_days is None for draft in today.drafts} == {True, False}
+    spoken = {person.key: person.languages for person in sample.people}
+    assert [post.key for post in today.posts if post.language not in spoken[post.author]] == []
+    assert {post.language for post in posts.values()} >= {"en", "de", "fr", "es", "pt"}
+    assert not {key for post in today.posts for key in (post.author, *post.praises)} & {"imke"}
+
+
 # --- references ------------------------------------------------------------------------------------------------------
 
 
@@ -163,6 +188,13 @@ def _set(file: str, key: str, **fields: Any) -> Damage:
     return lambda documents: _entry(documents, file, key).update(fields)
 
 
+def _today(section: str, key: str, /, **fields: Any) -> Damage:
+    def damage(documents: dict[str, Any]) -> None:
+        next(entry for entry in documents["today.yaml"][section] if key in (entry.get("key"), entry.get("post"))).update(fields)
+
+    return damage
+
+
 def _drop(file: str, key: str, name: str) -> Damage:
     def damage(documents: dict[str, Any]) -> None:
         del _entry(documents, file, key)[name]
@@ -221,6 +253,20 @@ def _follow(person: str, **fields: Any) -> Damage:
         (_set("posts-company.yaml", "year-plan", reactions={"👍": ["lena", "lena"]}), "posts-company.yaml: year-plan: 'lena' stands twice"),
         (_set("posts-projects.yaml", "he-start", saves=["emre"]), "posts-projects.yaml: he-start: emre takes part but may not read it"),
         (_set("posts-everyday.yaml", "fo-jonas1", saves=["imke"]), "posts-everyday.yaml: fo-jonas1: imke takes part but may not read it"),
+        (_today("posts", "q-glue", key="year-plan"), "today.yaml: year-plan: the key stands twice"),
+        (_today("posts", "q-glue-2", reply_to="year-plan"), "today.yaml: q-glue-2: answers 'year-plan'"),
+        (_today("posts", "q-hydraulic", best=True), "today.yaml: q-hydraulic: only an answer to a question"),
+        (_today("posts", "q-glue", kind="riddle"), "today.yaml: q-glue: unknown kind 'riddle'"),
+        (_today("posts", "thanks-tarek", value="", mood=1), "today.yaml: thanks-tarek: value must be a text"),
+        (_today("posts", "cut-thumb", community="golf"), "today.yaml: cut-thumb: unknown community 'golf'"),
+        (_today("posts", "quote-fear", quotes="nothing"), "today.yaml: quote-fear: quotes 'nothing', which is no post"),
+        (_today("posts", "q-glue", praises=["mira"]), "today.yaml: q-glue: thanks need both"),
+        (_today("posts", "poll-cake", poll={"minutes": 4, "options": {}}), "today.yaml: poll-cake: poll: needs either days or minutes"),
+        (_today("ideas", "desk-plants", votes=["nobody"]), "today.yaml: ideas 2: unknown person 'nobody'"),
+        (_today("ideas", "desk-plants", post="nothing"), "today.yaml: ideas 2: unknown post 'nothing'"),
+        (_today("pins", "year-plan", in_community="yes"), "today.yaml: pins 1: in_community is true or false"),
+        (_today("emoji", "carton", file="none.png"), "today.yaml: carton: the file none.png is missing"),
+        (_today("enquiries", "en-heat", steps=[{"state": "lost"}]), "today.yaml: en-heat: step 1: unknown state 'lost'"),
         (_repeat("posts-company.yaml", "coffee-q"), "posts-company.yaml: coffee-q: the key stands twice"),
     ],
 )
