@@ -280,7 +280,7 @@ async def measure(data: Path, found: dict[str, Any], arguments: argparse.Namespa
     """Print the figures."""
     server = Server(data)
     try:
-        await server.ready()
+        await server.ready(3_600)  # the first time, everything has to be indexed
         tokens: list[str] = found["tokens"]
         chance = random.Random(5)
         nothing, health, pool = Times(), get("/healthz", ""), Pool(server.port)
