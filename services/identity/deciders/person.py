@@ -276,7 +276,8 @@ def _password(command: InvitePerson | AcceptInvitation | RequestReset | ResetPas
             return [requested]
         case ResetPassword():
             _open(state.resets, command.secret_hash, command.now)
-            return [PasswordChanged(person_id=command.person_id, password_hash=command.password_hash)]
+            # Whoever lost the password may have lost more: every app signs in anew, as every browser does.
+            return [PasswordChanged(person_id=command.person_id, password_hash=command.password_hash, ends_apps=True)]
         case ChangePassword():
             if command.replaces != state.password_hash:
                 if command.rehashed:
