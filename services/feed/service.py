@@ -86,6 +86,7 @@ from .projections.moderation import Administrators, Audit, Moderation
 from .projections.policy import Policies
 from .projections.reading import Bonds, CustomEmojis, Filters, Markers, PeopleLists
 from .projections.retention import Retention
+from .projections.standings import BotAccounts
 from .pushes import Pushing, PushKeys, PushQueue, SigningOut
 from .questions import release_on_the_hour, route_questions
 from .reactors import Clearing, Erasing, Sweeping, gauge_engagement
@@ -160,7 +161,7 @@ SERVICE = Service(
     ),
     subscribed=(
         Follows("identity", Administrators()), Follows("identity", People()), Follows("identity", Groups()),
-        Follows("identity", Standings()), Follows("identity", Chart()),
+        Follows("identity", Standings()), Follows("identity", BotAccounts()), Follows("identity", Chart()),
         Follows("identity", GroupHandles()), Follows("identity", Reachable()),
     ),
     follows=("identity",),

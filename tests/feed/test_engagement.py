@@ -10,7 +10,7 @@ from libs.eventstore.model import micros
 from libs.telemetry import metrics
 from libs.text.ids import id_at
 from services.feed import reactors
-from services.feed.queries import engagement
+from services.feed.queries import activity, engagement
 from services.feed.queries.engagement import Announced, first_id
 from tests.feed.worlds import Feed
 from watercooler.common.v1.audience_pb2 import Audience
@@ -46,6 +46,19 @@ async def test_an_answer_counts_when_somebody_else_gave_it(feed: Feed) -> None:
     assert await ask(feed, engagement.answers) == (0, 0)  # they have had no day yet
     assert await ask(feed, engagement.answers, timedelta(days=2)) == (1, 1)
     assert await ask(feed, engagement.answers, timedelta(days=9)) == (0, 0)
+
+
+async def test_bots_are_no_people(feed: Feed) -> None:
+    ann, bot = await feed.person("ann"), await feed.person("weather", "bot")
+    asked = await feed.post(ann, "will it rain?")
+    await feed.post(bot, "it will", parent_id=asked.post_id)
+    await feed.post(bot, "wind from the west")
+    assert await ask(feed, engagement.answers, timedelta(days=2)) == (0, 1)
+    assert await ask(feed, engagement.conversations) == (0, 0, 0)
+    assert await ask(feed, lambda tx, now: activity.active_people(tx, now, 1)) == 1
+    with feed.by(ann):
+        thread = await feed.stub.GetThread(api.GetThreadRequest(post_id=asked.post_id))
+    assert (thread.root.bot_name, [each.bot_name for each in thread.replies]) == ("", ["Weather"])
 
 
 async def test_a_deleted_answer_is_none(feed: Feed) -> None:

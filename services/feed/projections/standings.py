@@ -42,6 +42,20 @@ class Standings:
                 await tx.batch("UPDATE standings SET department = '' WHERE person_id = :person_id", person_id=erased.person_id)
 
 
+class BotAccounts:
+    """Which accounts are bots: what they do is nobody's activity."""
+
+    name = "feed.bot_accounts"
+    handles: tuple[type[Message], ...] = (identity.PersonAdded,)
+    tables: tuple[str, ...] = ("bot_accounts",)
+
+    async def apply(self, event: Recorded, tx: Transaction) -> None:
+        """Note a bot when its account is made; the role is never granted later, and never taken back."""
+        match event.data:
+            case identity.PersonAdded() as added if identity.ROLE_BOT in added.roles:
+                await tx.batch("INSERT INTO bot_accounts (person_id) VALUES (:person_id)", person_id=added.person_id)
+
+
 def _department(profile: identity.Profile) -> str:
     """One form of each name, however people write it."""
     return " ".join(profile.department.casefold().split())

@@ -1,7 +1,8 @@
 """How people talk with each other, in numbers only: no answer of these queries names anybody.
 
 Posts are found by their ids, which begin with the millisecond of their time, so each query reads the days it is about and no more.
-Imported posts count by their own time. What was deleted or erased does not count.
+Imported posts count by their own time. What was deleted or erased does not count,
+nor what bots wrote: they are no people.
 """
 from __future__ import annotations
 
@@ -37,11 +38,13 @@ async def answers(tx: Transaction, now_micros: int) -> tuple[int, int]:
         """
         SELECT COUNT(*) AS posts,
                COALESCE(SUM(CASE WHEN EXISTS (
-                   SELECT 1 FROM posts r WHERE r.thread_id = p.post_id AND r.author_id <> p.author_id AND r.hidden = 0
+                   SELECT 1 FROM posts r
+                   WHERE r.thread_id = p.post_id AND r.author_id <> p.author_id AND r.hidden = 0
+                     AND r.author_id NOT IN (SELECT person_id FROM bot_accounts)
                ) THEN 1 ELSE 0 END), 0) AS answered
         FROM posts p
         WHERE p.post_id >= :since AND p.post_id < :until AND p.parent_id = '' AND p.hidden = 0
-          AND p.reposted_id = ''
+          AND p.reposted_id = '' AND p.author_id NOT IN (SELECT person_id FROM bot_accounts)
         """,
         since=first_id(now_micros - (WEEK_DAYS + PATIENCE_DAYS) * DAY_MICROS), until=first_id(now_micros - PATIENCE_DAYS * DAY_MICROS),
     )
@@ -68,7 +71,7 @@ async def conversations(tx: Transaction, now_micros: int) -> tuple[int, int, int
             ) recent
             JOIN posts p ON p.thread_id = recent.thread_id
             LEFT JOIN standings s ON s.person_id = p.author_id
-            WHERE p.hidden = 0
+            WHERE p.hidden = 0 AND p.author_id NOT IN (SELECT person_id FROM bot_accounts)
             GROUP BY p.thread_id
         ) threads
         WHERE writers > 1

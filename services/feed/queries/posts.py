@@ -59,10 +59,7 @@ async def fetch_posts(
         if card.count(b":") > 1:  # told from the bytes, as most posts have none
             spoken.append(post)
         author_id = row["author_id"]
-        if (author := row["author"]) is not None:
-            post.author.MergeFromString(author)
-        else:
-            post.author.person_id = author_id
+        _sign(post, author_id, row["author"])
         if (name := row["community_name"]) is not None:
             post.community_name = name
         if count := row["reply_count"]:
@@ -105,11 +102,17 @@ async def fetch_posts(
         await name_emoji(tx, spoken)
     if linked:
         await _embed(tx, caller, posts, linked)
-    if shared and reader_id:
-        await _own_reposts(tx, reader_id, shared)
-    if asking and reader_id:
-        await polls.fill(tx, reader_id, asking)
+    if reader_id and (shared or asking):
+        await _own(tx, reader_id, shared, asking)
     return posts
+
+
+async def _own(tx: Transaction, reader_id: str, shared: Sequence[Post], asking: Sequence[Post]) -> None:
+    """What the reader did with posts that others pass on, and with polls."""
+    if shared:
+        await _own_reposts(tx, reader_id, shared)
+    if asking:
+        await polls.fill(tx, reader_id, asking)
 
 
 async def _embed(tx: Transaction, caller: Caller, posts: dict[str, Post], linked: Sequence[Post]) -> None:
@@ -157,6 +160,16 @@ async def _name_mentions(tx: Transaction, posts: Sequence[Post]) -> None:
             if (person := people.get(mention.person_id)) is not None:
                 mention.handle = person.handle
                 mention.display_name = person.display_name
+
+
+def _sign(post: Post, author_id: str, author: bytes | None) -> None:
+    """Say whose post it is; a bot's is shown by its name, too."""
+    if author is None:
+        post.author.person_id = author_id
+        return
+    post.author.MergeFromString(author)
+    if post.author.bot:
+        post.bot_name = post.author.display_name
 
 
 async def fetch_authors(tx: Transaction, person_ids: set[str] | Sequence[str]) -> Mapping[str, Author]:

@@ -169,6 +169,11 @@ CREATE TABLE IF NOT EXISTS standings (
 );
 CREATE INDEX IF NOT EXISTS standings_announcing ON standings (person_id) WHERE announces > 0;
 
+-- feed.bot_accounts: accounts that are nobody's, left out where people are counted.
+CREATE TABLE IF NOT EXISTS bot_accounts (
+    person_id TEXT PRIMARY KEY
+);
+
 -- feed.timelines: docs/decisions/0001-timelines.md says why. A source is `person:<id>`, `community:<id>`, `tag:<tag>`, `named:<id>` or `company`.
 CREATE TABLE IF NOT EXISTS source_entries (
     source  TEXT NOT NULL,
