@@ -89,6 +89,7 @@ async def test_a_question_gets_a_best_answer(feed: Feed) -> None:
         await feed.stub.DeletePost(api.DeletePostRequest(post_id=second.post_id))
     assert await _list(feed, bob, asking.QUESTION_FILTER_OPEN) == [asked.post_id]
     with feed.by(ann):
+        assert (await feed.stub.GetPost(api.GetPostRequest(post_id=asked.post_id))).best_answer_id == ""
         cleared = await _asking(feed).UnmarkBestAnswer(asking.UnmarkBestAnswerRequest(question_id=asked.post_id))
     assert not cleared.HasField("best_answer") and cleared.post.best_answer_id == ""
     plain = await feed.post(ann, "No question.")

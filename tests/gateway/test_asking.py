@@ -53,6 +53,9 @@ async def test_a_question_is_asked_answered_and_marked_in_a_browser(network: Net
     assert marked.json()["best_answer"]["id"] == answer and marked.json()["best_answer"]["is_best_answer"]
     thread = (await ada.client.get(f"/posts/{post_id}")).text
     assert thread.count("With a hot wire.") == 2 and "Best answer" in thread
+    script = {"hx-request": "true", "hx-current-url": f"http://testserver.local/posts/{post_id}"}
+    again = await (await network.browser(bob)).client.post(f"/posts/{answer}/save", data={"save": "1"}, headers=script)
+    assert again.status_code == 200 and f'action="/posts/{answer}/best"' in again.text
     taken = await _form(ada, f"/posts/{answer}/best", best="0")
     assert taken.status_code == 303 and taken.headers["location"] == f"/posts/{post_id}"
     assert (await ada.client.get(f"/posts/{post_id}")).text.count("With a hot wire.") == 1

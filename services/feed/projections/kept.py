@@ -1,6 +1,8 @@
 """Deleted posts that are put aside whole: part of feed.posts."""
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from libs.db.database import Transaction
 from watercooler.feed.v1.feed_service_pb2 import Post
 
@@ -25,6 +27,15 @@ async def take_back(tx: Transaction, post_id: str) -> Post | None:
         return None
     await tx.batch("DELETE FROM kept_posts WHERE post_id = :post_id", post_id=post_id)
     return Post.FromString(bytes(row["card"]))
+
+
+async def change_kept(tx: Transaction, post_id: str, change: Callable[[Post], None]) -> None:
+    """Change the card of a post that is put aside, if it is."""
+    row = await tx.fetch_one("SELECT card FROM kept_posts WHERE post_id = :post_id", post_id=post_id)
+    if row is not None:
+        card = Post.FromString(bytes(row["card"]))
+        change(card)
+        await tx.batch("UPDATE kept_posts SET card = :card WHERE post_id = :post_id", post_id=post_id, card=card.SerializeToString())
 
 
 async def discard(tx: Transaction, post_id: str) -> None:

@@ -72,7 +72,7 @@ class Posts:
                 )
             case _ if isinstance(event.data, marks.HANDLES):
                 for post_id, change in marks.changes(event.data):
-                    await _redraw(tx, post_id, change)
+                    await _mark(tx, post_id, change)
             case AuthorErased() as erased:
                 await self._erase(erased.person_id, tx)
             case PostReposted() as reposted:
@@ -288,6 +288,7 @@ class Posts:
             return
         await _leave(tx, deleted.post_id, row["reposted_id"])
         full = Post.FromString(bytes(row["card"]))
+        await _unmark_best(tx, full)
         tombstone = Post(
             post_id=full.post_id, audience=full.audience, parent_id=full.parent_id, root_id=full.root_id,
             publish_time=full.publish_time, deleted=True, erased=full.erased,
@@ -315,6 +316,8 @@ class Posts:
         card = await kept.take_back(tx, post_id)
         if row is None or card is None:
             return
+        if card.is_best_answer and not card.erased:
+            await _mark(tx, card.root_id, lambda question: setattr(question, "best_answer_id", post_id))
         await tx.batch(
             "UPDATE posts SET card = :card, hidden = :hidden, pictures = :pictures WHERE post_id = :post_id",
             post_id=post_id, card=card.SerializeToString(), hidden=int(card.erased), pictures=_pictures(card.attachments),
@@ -341,14 +344,17 @@ class Posts:
         for row in rows:
             await _leave(tx, row["post_id"], row["reposted_id"])
         rows = await tx.fetch("SELECT post_id, card FROM posts WHERE author_id = :person_id", person_id=person_id)
-        changes = []
+        changes, best = [], []
         for row in rows:
             card = Post.FromString(bytes(row["card"]))
+            best += [card.root_id] if card.is_best_answer else []
             for field in _PERSONAL:
                 card.ClearField(field)
             card.erased = True
             changes.append({"post_id": row["post_id"], "card": card.SerializeToString()})
         await tx.execute_many("UPDATE posts SET card = :card, hidden = 1, pictures = 0, reposted_id = '' WHERE post_id = :post_id", changes)
+        for question_id in best:
+            await _mark(tx, question_id, lambda card: card.ClearField("best_answer_id"))
         aside = []
         for post_id, card in (await kept.kept_of(tx, person_id)).items():
             for field in _PERSONAL:
@@ -359,6 +365,18 @@ class Posts:
         await tx.execute_many("UPDATE revisions SET body = '', attachments = :nothing WHERE post_id = :post_id", [
             {"post_id": row["post_id"], "nothing": b""} for row in rows
         ])
+
+
+async def _unmark_best(tx: Transaction, card: Post) -> None:
+    """A question names no answer that is gone."""
+    if card.is_best_answer:
+        await _mark(tx, card.root_id, lambda question: question.ClearField("best_answer_id"))
+
+
+async def _mark(tx: Transaction, post_id: str, change: Callable[[Post], None]) -> None:
+    """Change a post's card, where it is deleted the one put aside."""
+    await _redraw(tx, post_id, change)
+    await kept.change_kept(tx, post_id, change)
 
 
 def _pictures(attachments: Iterable[Attachment]) -> int:

@@ -145,6 +145,13 @@ async def of_thread(request: AnyRequest, root: feed.Post, shown: PostView) -> tu
     return shown, question_view(found, shown)
 
 
+async def markable(request: AnyRequest, shown: PostView) -> PostView:
+    """A reply by itself, as it stands under its question: one call."""
+    wanted = asking.GetQuestionRequest(question_id=shown.root_id)
+    found = await spared(request, "feed", lambda: optional(clients(request).asking.GetQuestion(wanted)))
+    return _markable(shown) if found is not None and found.can_mark else shown
+
+
 def _markable(shown: PostView) -> PostView:
     replies = [_markable(each) for each in shown.replies]
     return msgspec.structs.replace(shown, replies=replies, can_mark_best=bool(shown.root_id) and not shown.is_deleted)

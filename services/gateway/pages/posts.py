@@ -493,6 +493,10 @@ async def answer_with_post(request: AnyRequest, found: feed.Post) -> Response[by
         found = found.reposted
     shown = (await post_views(request, [found]))[0]
     in_thread = is_on(request, "/posts/")
+    if in_thread and shown.root_id:
+        from . import asking  # which itself shows posts
+
+        shown = await asking.markable(request, shown)
     view = PostFragment(
         shell=fragment_shell(request), post=shown, in_thread=in_thread and bool(shown.root_id), is_root=in_thread and not shown.root_id
     )
