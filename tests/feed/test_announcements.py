@@ -469,6 +469,14 @@ async def test_reminders_go_to_those_who_have_not_confirmed(board: Board) -> Non
         assert (found.reminder_count, found.remindable_count) == (3, 1)
         with refused(FAILED, "at most 3 times"):
             await board.stub.RemindAudience(api.RemindAudienceRequest(announcement_id=made.announcement_id))
+    missing = api.ListReachRequest(announcement_id=made.announcement_id, fact=api.REACH_FACT_CONFIRMED, missing=True)
+    with feed.by(rosa):
+        assert [each.person.person_id for each in (await board.stub.ListReach(missing)).people] == [bob]
+    left = identity.PersonLeft(person_id=bob)
+    left.leave_time.FromDatetime(now)
+    await feed.tell(f"person-{bob}", left)
+    with feed.by(rosa):
+        assert not (await board.stub.ListReach(missing)).people
 
 
 async def test_what_a_crash_left_half_done_is_finished(board: Board) -> None:

@@ -360,6 +360,8 @@ async def list_reach(
     condition = ""
     if fact:
         condition = f"AND r.{fact} {'<' if missing else '>='} :right_since"
+        if missing:  # who is gone can no longer be reached, nor reminded
+            condition += " AND u.departed = 0 AND u.erased = 0"
     below = "AND EXISTS (SELECT 1 FROM chart_lines k WHERE k.manager_id = :under_id AND k.person_id = r.person_id)" if under_id else ""
     params: dict[str, object] = {"right_since": right_since} if fact else {}
     if under_id:
