@@ -69,7 +69,7 @@ MASTODON_TYPES: Final[Mapping[int, str]] = {
     api.NOTIFICATION_KIND_POLL: "poll", api.NOTIFICATION_KIND_POST: "status", api.NOTIFICATION_KIND_ANNOUNCEMENT: "status",
     api.NOTIFICATION_KIND_REMINDER: "status", api.NOTIFICATION_KIND_CORRECTION: "update", api.NOTIFICATION_KIND_EDIT: "update",
     api.NOTIFICATION_KIND_DECISION: "update", api.NOTIFICATION_KIND_MODERATION: "admin.report",
-    api.NOTIFICATION_KIND_DRAFT: "status",
+    api.NOTIFICATION_KIND_DRAFT: "status", api.NOTIFICATION_KIND_WEBHOOK: "status",
 }
 
 _log = logs.get_logger(__name__)

@@ -812,7 +812,7 @@ class NotificationView(View, frozen=True, kw_only=True):
 
     kind: Literal[
         "reply", "mention", "reaction", "follow", "join_request", "admitted", "declined", "post", "repost", "quote", "poll", "praise",
-        "best_answer", "question", "announcement", "reminder", "correction", "decision", "moderation", "edit", "draft",
+        "best_answer", "question", "announcement", "reminder", "correction", "decision", "moderation", "edit", "draft", "webhook",
     ]
     url: str
     time: datetime

@@ -36,7 +36,7 @@ def created() -> e.WebhookCreated:
 
 
 def test_a_webhook() -> None:
-    off = e.WebhookDisabled(webhook_id="w", reason="Gone.")
+    off = e.WebhookDisabled(webhook_id="w", reason="Gone.", creator_id=created().creator_id, community_id=created().community_id)
     off.disable_time.FromDatetime(NOW)
     disable = c.DisableWebhook(webhook_id="w", reason="Gone.", now=NOW)
     Spec(webhook).given().when(CREATE).then(created())

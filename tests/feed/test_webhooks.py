@@ -210,6 +210,10 @@ async def test_gone_and_five_days_of_silence_switch_a_webhook_off(office: Office
             assert not (await office.hooks.UpdateWebhook(change)).disabled
         await receiver.until(2)
         assert "days" in (await _off(office, made.webhook.webhook_id)).disabled_reason
+    told = await office.world.store("feed").database.fetch(
+        "SELECT recipient_id, subject FROM notifications WHERE kind = :kind", kind=feed.NOTIFICATION_KIND_WEBHOOK
+    )
+    assert [tuple(row) for row in told] == [(office.ada, made.webhook.webhook_id)] * 2  # whoever made it, each time
     await office.world.assert_rebuilds()
 
 

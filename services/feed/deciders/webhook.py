@@ -54,6 +54,7 @@ class Webhook:
     community_id: str = ""
     event_types: tuple[str, ...] = ()
     includes_restricted: bool = False
+    creator_id: str = ""
 
 
 def initial() -> Webhook:
@@ -90,7 +91,9 @@ def decide(command: WebhookCommand, hook: Webhook) -> list[Event]:
         case DisableWebhook():
             if hook.status == "off":
                 return []
-            disabled = WebhookDisabled(webhook_id=command.webhook_id, reason=command.reason)
+            disabled = WebhookDisabled(
+                webhook_id=command.webhook_id, reason=command.reason, creator_id=hook.creator_id, community_id=hook.community_id
+            )
             disabled.disable_time.FromDatetime(command.now)
             return [disabled]
         case EnableWebhook():
@@ -105,7 +108,8 @@ def evolve(hook: Webhook, event: Event) -> Webhook:
     """The webhook after the event."""
     match event:
         case WebhookCreated():
-            return Webhook("on", event.name, event.url, event.community_id, tuple(event.event_types), event.includes_restricted)
+            types = tuple(event.event_types)
+            return Webhook("on", event.name, event.url, event.community_id, types, event.includes_restricted, event.creator_id)
         case WebhookChanged():
             return replace(
                 hook, name=event.name, url=event.url, event_types=tuple(event.event_types), includes_restricted=event.includes_restricted

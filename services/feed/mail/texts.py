@@ -31,6 +31,7 @@ _TITLES: Final[dict[str, dict[int, str]]] = {
         api.NOTIFICATION_KIND_POST: "{who} posted",
         api.NOTIFICATION_KIND_EDIT: "{who} edited a post you know",
         api.NOTIFICATION_KIND_DRAFT: "A scheduled post could not be published",
+        api.NOTIFICATION_KIND_WEBHOOK: "A webhook of yours was switched off",
     },
     "de": {
         api.NOTIFICATION_KIND_MENTION: "{who} hat dich erwähnt",
@@ -54,6 +55,7 @@ _TITLES: Final[dict[str, dict[int, str]]] = {
         api.NOTIFICATION_KIND_POST: "{who} hat etwas geschrieben",
         api.NOTIFICATION_KIND_EDIT: "{who} hat einen Beitrag geändert, den du kennst",
         api.NOTIFICATION_KIND_DRAFT: "Ein geplanter Beitrag konnte nicht veröffentlicht werden",
+        api.NOTIFICATION_KIND_WEBHOOK: "Ein Webhook von dir wurde abgeschaltet",
     },
 }
 

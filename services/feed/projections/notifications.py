@@ -29,6 +29,7 @@ from watercooler.feed.v1.events_pb2 import (
     ReactionAdded,
     ReactionRemoved,
 )
+from watercooler.feed.v1.integration_events_pb2 import WebhookDisabled
 from watercooler.feed.v1.mention_events_pb2 import MembersMentioned
 
 from . import decisions, verdicts
@@ -48,6 +49,7 @@ class Notifications:
         PostPublished, PostEdited, PostDeleted, ReactionAdded, ReactionRemoved, PersonFollowed, PersonUnfollowed, JoinRequested,
         JoinRequestDeclined, JoinRequestWithdrawn, MemberJoined, MemberRoleChanged, MemberLeft, MemberRemoved, NotificationsRead,
         PostReposted, PollVoted, PollClosed, AudienceNotified, *decisions.HANDLES, *verdicts.HANDLES, DraftUnscheduled, MembersMentioned,
+        WebhookDisabled,
     )
     tables: tuple[str, ...] = (
         "notifications", "notification_authors", "notification_moderators", "read_positions", "notification_voters", "notification_reposts",
@@ -102,6 +104,12 @@ class Notifications:
                     await _notify(
                         tx, unscheduled.author_id, api.NOTIFICATION_KIND_DRAFT, unscheduled.draft_id, "", event.position,
                         event.record_micros,
+                    )
+            case WebhookDisabled() as off:
+                if off.creator_id:
+                    await _notify(
+                        tx, off.creator_id, api.NOTIFICATION_KIND_WEBHOOK, off.webhook_id, "", event.position,
+                        off.disable_time.ToMicroseconds(), community_id=off.community_id,
                     )
             case MembersMentioned() as reached:
                 await notify_members(tx, reached, event.position, KEPT)

@@ -40,6 +40,7 @@ Scope = Literal["read", "write", "admin"]
 NotificationKindName = Literal[
     "mention", "reply", "reaction", "follow", "join_request", "joined", "direct", "repost", "quote", "poll", "praise", "best_answer",
     "question", "announcement", "reminder", "correction", "decision", "moderation", "post", "edit", "draft",
+    "webhook",
 ]
 HitKindName = Literal["person", "post", "community"]
 OutcomeName = Literal["added", "changed", "unchanged", "refused"]
@@ -70,6 +71,7 @@ NOTIFICATION_KIND_NAMES: dict[int, NotificationKindName] = {
     feed.NOTIFICATION_KIND_ANNOUNCEMENT: "announcement", feed.NOTIFICATION_KIND_REMINDER: "reminder",
     feed.NOTIFICATION_KIND_CORRECTION: "correction", feed.NOTIFICATION_KIND_DECISION: "decision",
     feed.NOTIFICATION_KIND_MODERATION: "moderation", feed.NOTIFICATION_KIND_POST: "post", feed.NOTIFICATION_KIND_EDIT: "edit",
+    feed.NOTIFICATION_KIND_WEBHOOK: "webhook",
 }
 HIT_KINDS: dict[str, search.HitKind.ValueType] = {
     "person": search.HIT_KIND_PERSON, "post": search.HIT_KIND_POST, "community": search.HIT_KIND_COMMUNITY,

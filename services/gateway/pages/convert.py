@@ -66,6 +66,7 @@ NOTIFICATIONS: Final[dict[int, str]] = {
     feed.NOTIFICATION_KIND_ANNOUNCEMENT: "announcement", feed.NOTIFICATION_KIND_REMINDER: "reminder",
     feed.NOTIFICATION_KIND_CORRECTION: "correction", feed.NOTIFICATION_KIND_DECISION: "decision",
     feed.NOTIFICATION_KIND_MODERATION: "moderation", feed.NOTIFICATION_KIND_EDIT: "edit", feed.NOTIFICATION_KIND_DRAFT: "draft",
+    feed.NOTIFICATION_KIND_WEBHOOK: "webhook",
 }
 POST_KINDS: Final[dict[int, Literal["plain", "question", "praise", "announcement"]]] = {
     feed_events.POST_KIND_QUESTION: "question", feed_events.POST_KIND_PRAISE: "praise", feed_events.POST_KIND_ANNOUNCEMENT: "announcement",
@@ -411,6 +412,8 @@ def notification(found: feed.Notification) -> NotificationView:
         url = f"/moderation/{found.notification_id.partition('-')[2]}"
     elif kind == "draft":
         url = f"/drafts/{found.notification_id.partition('-')[2]}"
+    elif kind == "webhook":
+        url = f"/integrations/webhooks/{found.notification_id.partition('-')[2]}"
     elif kind == "decision":
         url = f"/ask/{found.notification_id.partition('-')[2]}"
     elif found.community_id:

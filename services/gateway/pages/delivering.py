@@ -56,6 +56,7 @@ LABELS: Final = {
     "decision": N_("Decisions on what you asked or proposed"),
     "moderation": N_("Reports and appeals"),
     "draft": N_("Scheduled posts of yours that could not be published"),
+    "webhook": N_("Webhooks of yours that were switched off"),
     "post": N_("New posts of people you asked about"),
     "reaction": N_("Reactions"),
     "repost": N_("Your posts passed on"),

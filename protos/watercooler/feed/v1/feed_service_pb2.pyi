@@ -110,6 +110,8 @@ class _NotificationKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Noti
     """A post that the person reacted to or passed on was edited."""
     NOTIFICATION_KIND_DRAFT: _NotificationKind.ValueType  # 21
     """A scheduled post of the person's own could not be published; its draft says why."""
+    NOTIFICATION_KIND_WEBHOOK: _NotificationKind.ValueType  # 22
+    """A webhook that the person made was switched off, since it could not be delivered to."""
 
 class NotificationKind(_NotificationKind, metaclass=_NotificationKindEnumTypeWrapper): ...
 
@@ -143,6 +145,8 @@ NOTIFICATION_KIND_EDIT: NotificationKind.ValueType  # 20
 """A post that the person reacted to or passed on was edited."""
 NOTIFICATION_KIND_DRAFT: NotificationKind.ValueType  # 21
 """A scheduled post of the person's own could not be published; its draft says why."""
+NOTIFICATION_KIND_WEBHOOK: NotificationKind.ValueType  # 22
+"""A webhook that the person made was switched off, since it could not be delivered to."""
 Global___NotificationKind: _TypeAlias = NotificationKind  # noqa: Y015
 
 class _ImportOutcome:

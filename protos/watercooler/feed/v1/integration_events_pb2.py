@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from watercooler.options.v1 import options_pb2 as watercooler_dot_options_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,watercooler/feed/v1/integration_events.proto\x12\x13watercooler.feed.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a$watercooler/options/v1/options.proto\"\xe2\x01\n\x0eWebhookCreated\x12\x12\n\nwebhook_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0b\n\x03url\x18\x03 \x01(\t\x12\x14\n\x0c\x63ommunity_id\x18\x04 \x01(\t\x12\x13\n\x0b\x65vent_types\x18\x05 \x03(\t\x12\x1b\n\x13includes_restricted\x18\x06 \x01(\x08\x12\x14\n\x06secret\x18\x07 \x01(\tB\x04\xc0\xbb\x18\x01\x12\x12\n\ncreator_id\x18\x08 \x01(\t\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"q\n\x0eWebhookChanged\x12\x12\n\nwebhook_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0b\n\x03url\x18\x03 \x01(\t\x12\x13\n\x0b\x65vent_types\x18\x04 \x03(\t\x12\x1b\n\x13includes_restricted\x18\x05 \x01(\x08\"t\n\x14WebhookSecretRotated\x12\x12\n\nwebhook_id\x18\x01 \x01(\t\x12\x14\n\x06secret\x18\x02 \x01(\tB\x04\xc0\xbb\x18\x01\x12\x32\n\x0eprevious_until\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"g\n\x0fWebhookDisabled\x12\x12\n\nwebhook_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x30\n\x0c\x64isable_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"$\n\x0eWebhookEnabled\x12\x12\n\nwebhook_id\x18\x01 \x01(\t\"$\n\x0eWebhookDeleted\x12\x12\n\nwebhook_id\x18\x01 \x01(\t\"\x98\x01\n\nBotCreated\x12\x0e\n\x06\x62ot_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x14\n\x0c\x63ommunity_id\x18\x04 \x01(\t\x12\x10\n\x08owner_id\x18\x05 \x01(\t\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x1c\n\nBotDeleted\x12\x0e\n\x06\x62ot_id\x18\x01 \x01(\t\"\xcd\x01\n\x13IncomingHookCreated\x12\x0f\n\x07hook_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x14\n\x0c\x63ommunity_id\x18\x03 \x01(\t\x12\x11\n\tperson_id\x18\x04 \x01(\t\x12\x0e\n\x06\x62ot_id\x18\x05 \x01(\t\x12\x19\n\x0bsecret_hash\x18\x06 \x01(\tB\x04\xc0\xbb\x18\x01\x12\x12\n\ncreator_id\x18\x07 \x01(\t\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"G\n\x19IncomingHookSecretRotated\x12\x0f\n\x07hook_id\x18\x01 \x01(\t\x12\x19\n\x0bsecret_hash\x18\x02 \x01(\tB\x04\xc0\xbb\x18\x01\"&\n\x13IncomingHookDeleted\x12\x0f\n\x07hook_id\x18\x01 \x01(\t\"\xed\x01\n\x16SlashCommandRegistered\x12\x12\n\ncommand_id\x18\x01 \x01(\t\x12\x0e\n\x06\x62ot_id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\x12\x0c\n\x04hint\x18\x05 \x01(\t\x12\x0b\n\x03url\x18\x06 \x01(\t\x12\x14\n\x0c\x63ommunity_id\x18\x07 \x01(\t\x12\x14\n\x06secret\x18\x08 \x01(\tB\x04\xc0\xbb\x18\x01\x12\x12\n\ncreator_id\x18\t \x01(\t\x12\x31\n\rregister_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\")\n\x13SlashCommandDeleted\x12\x12\n\ncommand_id\x18\x01 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,watercooler/feed/v1/integration_events.proto\x12\x13watercooler.feed.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a$watercooler/options/v1/options.proto\"\xe2\x01\n\x0eWebhookCreated\x12\x12\n\nwebhook_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0b\n\x03url\x18\x03 \x01(\t\x12\x14\n\x0c\x63ommunity_id\x18\x04 \x01(\t\x12\x13\n\x0b\x65vent_types\x18\x05 \x03(\t\x12\x1b\n\x13includes_restricted\x18\x06 \x01(\x08\x12\x14\n\x06secret\x18\x07 \x01(\tB\x04\xc0\xbb\x18\x01\x12\x12\n\ncreator_id\x18\x08 \x01(\t\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"q\n\x0eWebhookChanged\x12\x12\n\nwebhook_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0b\n\x03url\x18\x03 \x01(\t\x12\x13\n\x0b\x65vent_types\x18\x04 \x03(\t\x12\x1b\n\x13includes_restricted\x18\x05 \x01(\x08\"t\n\x14WebhookSecretRotated\x12\x12\n\nwebhook_id\x18\x01 \x01(\t\x12\x14\n\x06secret\x18\x02 \x01(\tB\x04\xc0\xbb\x18\x01\x12\x32\n\x0eprevious_until\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x91\x01\n\x0fWebhookDisabled\x12\x12\n\nwebhook_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x30\n\x0c\x64isable_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\ncreator_id\x18\x04 \x01(\t\x12\x14\n\x0c\x63ommunity_id\x18\x05 \x01(\t\"$\n\x0eWebhookEnabled\x12\x12\n\nwebhook_id\x18\x01 \x01(\t\"$\n\x0eWebhookDeleted\x12\x12\n\nwebhook_id\x18\x01 \x01(\t\"\x98\x01\n\nBotCreated\x12\x0e\n\x06\x62ot_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x14\n\x0c\x63ommunity_id\x18\x04 \x01(\t\x12\x10\n\x08owner_id\x18\x05 \x01(\t\x12/\n\x0b\x63reate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x1c\n\nBotDeleted\x12\x0e\n\x06\x62ot_id\x18\x01 \x01(\t\"\xcd\x01\n\x13IncomingHookCreated\x12\x0f\n\x07hook_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x14\n\x0c\x63ommunity_id\x18\x03 \x01(\t\x12\x11\n\tperson_id\x18\x04 \x01(\t\x12\x0e\n\x06\x62ot_id\x18\x05 \x01(\t\x12\x19\n\x0bsecret_hash\x18\x06 \x01(\tB\x04\xc0\xbb\x18\x01\x12\x12\n\ncreator_id\x18\x07 \x01(\t\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"G\n\x19IncomingHookSecretRotated\x12\x0f\n\x07hook_id\x18\x01 \x01(\t\x12\x19\n\x0bsecret_hash\x18\x02 \x01(\tB\x04\xc0\xbb\x18\x01\"&\n\x13IncomingHookDeleted\x12\x0f\n\x07hook_id\x18\x01 \x01(\t\"\xed\x01\n\x16SlashCommandRegistered\x12\x12\n\ncommand_id\x18\x01 \x01(\t\x12\x0e\n\x06\x62ot_id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\x12\x0c\n\x04hint\x18\x05 \x01(\t\x12\x0b\n\x03url\x18\x06 \x01(\t\x12\x14\n\x0c\x63ommunity_id\x18\x07 \x01(\t\x12\x14\n\x06secret\x18\x08 \x01(\tB\x04\xc0\xbb\x18\x01\x12\x12\n\ncreator_id\x18\t \x01(\t\x12\x31\n\rregister_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\")\n\x13SlashCommandDeleted\x12\x12\n\ncommand_id\x18\x01 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -49,24 +49,24 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WEBHOOKCHANGED']._serialized_end=482
   _globals['_WEBHOOKSECRETROTATED']._serialized_start=484
   _globals['_WEBHOOKSECRETROTATED']._serialized_end=600
-  _globals['_WEBHOOKDISABLED']._serialized_start=602
-  _globals['_WEBHOOKDISABLED']._serialized_end=705
-  _globals['_WEBHOOKENABLED']._serialized_start=707
-  _globals['_WEBHOOKENABLED']._serialized_end=743
-  _globals['_WEBHOOKDELETED']._serialized_start=745
-  _globals['_WEBHOOKDELETED']._serialized_end=781
-  _globals['_BOTCREATED']._serialized_start=784
-  _globals['_BOTCREATED']._serialized_end=936
-  _globals['_BOTDELETED']._serialized_start=938
-  _globals['_BOTDELETED']._serialized_end=966
-  _globals['_INCOMINGHOOKCREATED']._serialized_start=969
-  _globals['_INCOMINGHOOKCREATED']._serialized_end=1174
-  _globals['_INCOMINGHOOKSECRETROTATED']._serialized_start=1176
-  _globals['_INCOMINGHOOKSECRETROTATED']._serialized_end=1247
-  _globals['_INCOMINGHOOKDELETED']._serialized_start=1249
-  _globals['_INCOMINGHOOKDELETED']._serialized_end=1287
-  _globals['_SLASHCOMMANDREGISTERED']._serialized_start=1290
-  _globals['_SLASHCOMMANDREGISTERED']._serialized_end=1527
-  _globals['_SLASHCOMMANDDELETED']._serialized_start=1529
-  _globals['_SLASHCOMMANDDELETED']._serialized_end=1570
+  _globals['_WEBHOOKDISABLED']._serialized_start=603
+  _globals['_WEBHOOKDISABLED']._serialized_end=748
+  _globals['_WEBHOOKENABLED']._serialized_start=750
+  _globals['_WEBHOOKENABLED']._serialized_end=786
+  _globals['_WEBHOOKDELETED']._serialized_start=788
+  _globals['_WEBHOOKDELETED']._serialized_end=824
+  _globals['_BOTCREATED']._serialized_start=827
+  _globals['_BOTCREATED']._serialized_end=979
+  _globals['_BOTDELETED']._serialized_start=981
+  _globals['_BOTDELETED']._serialized_end=1009
+  _globals['_INCOMINGHOOKCREATED']._serialized_start=1012
+  _globals['_INCOMINGHOOKCREATED']._serialized_end=1217
+  _globals['_INCOMINGHOOKSECRETROTATED']._serialized_start=1219
+  _globals['_INCOMINGHOOKSECRETROTATED']._serialized_end=1290
+  _globals['_INCOMINGHOOKDELETED']._serialized_start=1292
+  _globals['_INCOMINGHOOKDELETED']._serialized_end=1330
+  _globals['_SLASHCOMMANDREGISTERED']._serialized_start=1333
+  _globals['_SLASHCOMMANDREGISTERED']._serialized_end=1570
+  _globals['_SLASHCOMMANDDELETED']._serialized_start=1572
+  _globals['_SLASHCOMMANDDELETED']._serialized_end=1613
 # @@protoc_insertion_point(module_scope)

@@ -138,9 +138,14 @@ class WebhookDisabled(_message.Message):
     WEBHOOK_ID_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     DISABLE_TIME_FIELD_NUMBER: _builtins.int
+    CREATOR_ID_FIELD_NUMBER: _builtins.int
+    COMMUNITY_ID_FIELD_NUMBER: _builtins.int
     webhook_id: _builtins.str
     reason: _builtins.str
     """For people."""
+    creator_id: _builtins.str
+    """Who made it, and is told."""
+    community_id: _builtins.str
     @_builtins.property
     def disable_time(self) -> _timestamp_pb2.Timestamp: ...
     def __init__(
@@ -149,10 +154,12 @@ class WebhookDisabled(_message.Message):
         webhook_id: _builtins.str = ...,
         reason: _builtins.str = ...,
         disable_time: _timestamp_pb2.Timestamp | None = ...,
+        creator_id: _builtins.str = ...,
+        community_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["disable_time", b"disable_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["disable_time", b"disable_time", "reason", b"reason", "webhook_id", b"webhook_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["community_id", b"community_id", "creator_id", b"creator_id", "disable_time", b"disable_time", "reason", b"reason", "webhook_id", b"webhook_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
