@@ -53,6 +53,7 @@ _ENDLESS = ("/live", "/api/v1/events", STREAMING)
 _PATH_CHARACTERS = 2_000
 # Scopes of apps that hold a part of reading or writing, beside those that are named after it.
 _FINER = {"read": frozenset({"follow", "push", "profile"}), "write": frozenset({"follow", "push"})}
+_KNOW_FINER = ("/oauth/userinfo", "/api/v1/apps/verify_credentials", "/media/")
 # Proxies that a request may have come through; more of them are not looked at.
 _HOPS = 10
 # A thousand records of an import by the API.
@@ -265,8 +266,11 @@ class Edge:
         if found is None or not found.token_id:
             return
         needed = "write" if asked.is_write else "read"
-        # A finer scope may be enough: what answers at the path knows.
-        if needed not in found.scopes and not any(each in _FINER[needed] or each.startswith(f"{needed}:") for each in found.scopes):
+        # A finer scope is enough only where what answers looks at it: the services know no finer ones, and would show all there is.
+        finer = path.startswith(_KNOW_FINER) and any(
+            each in _FINER[needed] or each.startswith(f"{needed}:") for each in found.scopes
+        )
+        if needed not in found.scopes and not finer:
             raise Refusal(
                 403, f"This access token lacks the scope {needed}: make one that has it.", code="insufficient_scope",
                 headers={"www-authenticate": f'Bearer realm="watercooler", error="insufficient_scope", scope="{needed}"'},

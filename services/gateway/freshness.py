@@ -13,6 +13,8 @@ from .following import FromNow
 
 SECONDS: Final = 1.0
 BYTES: Final = 16 << 20
+# What an answer takes besides its body and its key.
+ENTRY_BYTES: Final = 1_000
 
 
 class Answer(NamedTuple):
@@ -61,11 +63,18 @@ class Freshness:
             return
         self._drop(key)
         self._held[key] = (time.monotonic() + SECONDS, mark, answer)
-        self._bytes += len(answer.body)
-        while self._bytes > BYTES:
-            self._drop(next(iter(self._held)))
+        self._bytes += _size(key, answer)
+        while self._held:
+            oldest = next(iter(self._held))
+            if self._bytes <= BYTES and self._held[oldest][0] >= time.monotonic():
+                break
+            self._drop(oldest)
 
     def _drop(self, key: tuple[str, ...]) -> None:
         held = self._held.pop(key, None)
         if held is not None:
-            self._bytes -= len(held[2].body)
+            self._bytes -= _size(key, held[2])
+
+
+def _size(key: tuple[str, ...], answer: Answer) -> int:
+    return ENTRY_BYTES + len(answer.body) + len(answer.link) + sum(map(len, key))

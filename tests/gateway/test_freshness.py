@@ -63,6 +63,7 @@ def test_nothing_is_kept_before_the_logs_are_followed() -> None:
 
 def test_what_is_kept_has_a_size(followed: FromNow, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(freshness, "BYTES", 100)
+    monkeypatch.setattr(freshness, "ENTRY_BYTES", 0)
     fresh = Freshness()
     fresh.watch(followed)
     for number in range(20):
@@ -70,3 +71,16 @@ def test_what_is_kept_has_a_size(followed: FromNow, monkeypatch: pytest.MonkeyPa
     assert [number for number in range(20) if fresh.find(str(number)) is not None] == [17, 18, 19]
     fresh.keep(fresh.mark(), Answer(bytes(1_000), ""), "large")
     assert fresh.find("large") is None
+
+
+def test_addresses_count_and_what_is_old_goes(followed: FromNow, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(freshness, "BYTES", 10_000)
+    fresh = Freshness()
+    fresh.watch(followed)
+    for number in range(100):
+        fresh.keep(fresh.mark(), Answer(b"[]", ""), f"{number}?" + "x" * 2_000)
+    assert len(fresh._held) == 3
+    later = freshness.time.monotonic() + freshness.SECONDS + 0.1
+    monkeypatch.setattr(freshness.time, "monotonic", lambda: later)
+    fresh.keep(fresh.mark(), Answer(b"[]", ""), "new")
+    assert list(fresh._held) == [("new",)]

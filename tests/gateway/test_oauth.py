@@ -231,7 +231,10 @@ async def test_scopes_hold_what_they_say(network: Network) -> None:
     found, _ = await network.gateway.accounts.of_bearer(told["access_token"])
     assert found is not None and found.scopes == {"read:statuses", "profile"} and found.app_id == app["client_id"]
     assert (await phone.client.get("/oauth/userinfo")).status_code == 200
-    assert (await phone.get("/people")).status_code == 403  # our own interface wants the whole of read
+    for path in ("/people", "/feeds/home", "/inbox", "/posts?ids=x", "/drafts"):  # our own interface wants the whole of read
+        assert (await phone.get(path)).status_code == 403, path
+    assert (await phone.client.get("/live/register")).status_code == 403
+    assert (await phone.client.get("/api/v1/apps/verify_credentials")).json()["name"] == "Toucan"
     assert (await phone.post("/posts", {"body": "no"})).status_code == 403
     wider = await register(network, scopes="read")
     assert code_of(await consent(browser, wider, scope="read:statuses"))

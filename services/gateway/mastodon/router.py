@@ -241,7 +241,8 @@ async def answer(call: Call) -> None:
     else:
         if principal.token_id and not allows(principal.scopes, found.scope):
             raise lacks(found.scope.removesuffix(":me"))
-        mine = (principal.person_id, call.path, call.query.decode("latin-1"))
+        # With the token, as some answers are about that: where its pushes go.
+        mine = (principal.person_id, principal.token_id, call.path, call.query.decode("latin-1"))
         if found.method == "GET" and principal.person_id and not call.body:
             if (kept := fresh.find(*mine)) is not None:
                 await send_json(call, 200, kept.body, [(b"link", kept.link.encode("latin-1"))] if kept.link else [])

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
+import grpc
 import msgspec
 
 from libs.rpc import auth
@@ -212,9 +213,14 @@ class Listener:
             return subscription.subject in data["tags"]
         if stream == "list":
             if time.monotonic() - subscription.read_at > LIST_SECONDS:
-                with self.acting():
-                    subscription.people = await self._people(subscription.subject)
                 subscription.read_at = time.monotonic()
+                with self.acting():
+                    try:
+                        subscription.people = await self._people(subscription.subject)
+                    except RpcError as error:
+                        if error.code() is not grpc.StatusCode.NOT_FOUND:
+                            raise
+                        subscription.people = frozenset()  # the list was deleted, which is no matter of the other streams
             return kind == "post" and data["author_id"] in subscription.people
         return False
 
@@ -233,7 +239,10 @@ class Listener:
             return bytes(await self.shown.status(found)).decode() if found is not None else ""
 
     async def _notifications(self) -> list[tuple[list[str], str, str]]:
+        # Notifications come with `user` too, for whoever may read them.
         wanted = [each for each in self.subscriptions.values() if each.stream in ("user", "user:notification")]
+        if self.me.token_id and not allows(self.me.scopes, STREAMS["user:notification"]):
+            return []
         if not wanted:
             return []
         with self.acting():
