@@ -146,6 +146,9 @@ async def test_a_command_asks_its_bot_and_what_fails_is_said(network: Network) -
         listed = await done(await bea.get(f"/integrations/commands?community_id={place}&prefix=we"), 200)
         assert [(each["name"], each["url"]) for each in listed["commands"]] == [("weather", None)]
         assert (await done(await bea.get("/integrations/commands?prefix=we"), 200))["commands"] == []
+        outside = await bea.post("/integrations/commands/run", asks)
+        assert outside.status_code == 403 and "only members write" in outside.json()["detail"]
+        await done(await bea.post(f"/communities/{place}/join"), 200)
         whisper = await done(await bea.post("/integrations/commands/run", asks), 200)
         assert whisper == {"command_name": "weather", "bot_name": "Weather", "text": "Rain until **four**.", "post_id": None}
         told = Reference(made["secret"]).verify(asked[0][1], asked[0][0])["data"]

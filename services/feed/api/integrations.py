@@ -208,8 +208,7 @@ class IntegrationApi(Calls, IntegrationServiceServicer):
         """Put an account of identity to use as a bot; one of a community is a member of it."""
         caller = person()
         await self._may_manage(caller, request.community_id)
-        if not is_id(request.bot_id):
-            raise InvalidArgument("a bot has an account in identity: name its id", "bot_id")
+        await self._check_account(request.bot_id, request.community_id)
         create = integration_commands.CreateBot(
             bot_id=request.bot_id, name=request.name, description=request.description, community_id=request.community_id,
             owner_id=caller.person_id, now=self.now(),
@@ -217,6 +216,20 @@ class IntegrationApi(Calls, IntegrationServiceServicer):
         await self.handle(caller, bot, f"bot-{request.bot_id}", create, request.request_id)
         await self._admit(caller, request.community_id, request.bot_id)
         return await self._bot(caller, request.bot_id)
+
+    async def _check_account(self, bot_id: str, community_id: str | None = None) -> None:
+        """Refuse an account that is a person's or another program's, which would write in its name; the bot of that community may repeat.
+
+        One that identity made a moment ago may not be known here yet.
+        """
+        if not is_id(bot_id):
+            raise InvalidArgument("a bot or hook has an account in identity: name its id", "bot_id")
+        async with self.database.snapshot() as tx:
+            author = (await post_queries.fetch_authors(tx, [bot_id])).get(bot_id)
+            known = await queries.bot(tx, bot_id)
+            taken = await queries.has_incoming_hook(tx, bot_id) or (known is not None and known.community_id != community_id)
+        if taken or (author is not None and not author.bot):
+            raise PermissionDenied("this account is not free: a bot or hook has one of its own, made for it in identity")
 
     async def _admit(self, caller: Caller, community_id: str, bot_id: str) -> None:
         if not community_id:
@@ -262,8 +275,7 @@ class IntegrationApi(Calls, IntegrationServiceServicer):
                 raise PermissionDenied("a hook posts to whoever made it, or into a community")
         else:
             await self._may_manage(caller, request.community_id)
-        if not is_id(request.bot_id):
-            raise InvalidArgument("a hook has an account in identity: name its id", "bot_id")
+        await self._check_account(request.bot_id)
         hook_id, secret = new_id(), secrets.token_urlsafe(32)
         create = integration_commands.CreateIncomingHook(
             hook_id=hook_id, name=request.name, community_id=request.community_id, person_id=request.person_id, bot_id=request.bot_id,
@@ -379,15 +391,17 @@ class IntegrationApi(Calls, IntegrationServiceServicer):
         if len(request.text) > COMMAND_CHARACTERS:
             raise InvalidArgument(f"a command has at most {COMMAND_CHARACTERS:,} characters", "text")
         name, _, rest = request.text.strip().removeprefix("/").partition(" ")
+        now = self.now()
         async with self.database.snapshot() as tx:
+            if not request.parent_id and request.audience.WhichOneof("kind") in ("everyone", "community_id"):
+                # Where the bot may answer for all to see, the asker may write too.
+                await self._posts.check_audience(tx, caller, request.audience, now)
             community_id = request.audience.community_id
             if request.parent_id:
                 frame = await post_queries.fetch_frame(tx, caller, request.parent_id)
                 if frame is None:
                     raise NotFound("there is no such post, or it is not for you to see", "parent_id")
                 community_id = frame["scope_id"] if frame["scope"] == "community" else ""
-            if community_id and await community_queries.fetch_community(tx, caller, community_id) is None:
-                raise NotFound(NO_COMMUNITY, "audience")
             found = [each for each in await queries.commands(tx, (community_id,), name.lower()) if each.name == name.lower()]
             if not found:
                 raise InvalidArgument(f"there is no command /{name[:40]} here: begin with another word to post it as text", "text")
@@ -396,9 +410,9 @@ class IntegrationApi(Calls, IntegrationServiceServicer):
             authors = await post_queries.fetch_authors(tx, [caller.person_id])
         me = authors.get(caller.person_id) or feed.Author(person_id=caller.person_id)
         answer_token = secrets.token_urlsafe(32)
-        audience = request.audience if request.audience.WhichOneof("kind") else Audience(everyone=Everyone())
+        unsaid = Audience(people=People(person_ids=[caller.person_id])) if caller.is_guest else Audience(everyone=Everyone())
+        audience = request.audience if request.audience.WhichOneof("kind") else unsaid
         run = Run(asked.command_id, asked.bot_id, caller.person_id, request.parent_id, audience)
-        now = self.now()
         async with self.database.transaction() as tx:
             await queries.keep_run(tx, _hash(answer_token), run, micros(now), micros(now + RESPONSE_LIFETIME))
         body = json.dumps({

@@ -174,6 +174,12 @@ class PostCalls(Calls):
             waited = max(0.0, now.timestamp() - card.publish_time.ToMicroseconds() / 1_000_000)
         return card.audience, frame["thread_id"], waited
 
+    async def check_audience(self, tx: Transaction, caller: Caller, asked: Audience, now: datetime) -> None:
+        """Refuse an audience that the caller may not write to."""
+        audience = await self._audience(tx, caller, asked)
+        if audience.community_id:
+            await check_not_muted(tx, caller, audience.community_id, now)
+
     async def _audience(self, tx: Transaction, caller: Caller, asked: Audience) -> Audience:
         kind = asked.WhichOneof("kind") or "everyone"
         if caller.is_guest and kind not in ("community_id", "people"):
@@ -466,6 +472,8 @@ class PostCalls(Calls):
             people = list(dict.fromkeys(request.person_ids))
             visible = await readers_among(tx, row, people)
             shaded = await reading.silencing(tx, row["author_id"], people, micros(self.now()), notifications=False)
+            if caller.person_id:
+                shaded &= {caller.person_id}  # whom others mute is nobody else's to know
             home: set[str] = set()
             if not row["hidden"]:
                 home = await timelines.at_home_with(tx, request.post_id, row["author_id"], people) & visible - shaded

@@ -279,6 +279,11 @@ async def incoming(tx: Reader, hook_id: str) -> tuple[pb.IncomingHook, str] | No
     return (_incoming(row), row["secret_hash"]) if row else None
 
 
+async def has_incoming_hook(tx: Reader, bot_id: str) -> bool:
+    """Whether an incoming hook posts by this account."""
+    return await tx.fetch_one("SELECT 1 AS one FROM incoming_hooks WHERE bot_id = :bot_id LIMIT 1", bot_id=bot_id) is not None
+
+
 async def incoming_hooks(tx: Reader, community_id: str, person_id: str) -> list[pb.IncomingHook]:
     """Those that post into a community, or to a person."""
     rows = await tx.fetch(
