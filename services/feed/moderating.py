@@ -135,6 +135,7 @@ class Watching:
             if not words:
                 return
             to_administrators = not community_id or await queries.author_moderates(tx, community_id, data.author_id)
+            administrators = await queries.administrators(tx)
         text = normal("\n".join([
             plain(data.body), data.warning, *(one.description for one in data.attachments),
             *(data.poll.options if isinstance(data, PostPublished) else ()),
@@ -145,7 +146,7 @@ class Watching:
         case_id = pair_id(pb.CaseSubject.Name(pb.CASE_SUBJECT_POST), data.post_id)
         matched = commands.MatchWatch(
             case_id=case_id, post_id=data.post_id, author_id=data.author_id, community_id=community_id,
-            to_administrators=to_administrators, words=tuple(found), now=event.time,
+            to_administrators=to_administrators, words=tuple(found), now=event.time, administrator_ids=administrators,
         )
         meta = Metadata("service:feed", event.meta.correlation_id, event.id, event.meta.traceparent)
         await handle(self._context.events, case, f"case-{case_id}", matched, meta, request_id=event.id)

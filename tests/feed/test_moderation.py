@@ -213,6 +213,20 @@ def desk(feed: Feed) -> Desk:
     return Desk(feed)
 
 
+async def test_administrators_are_told_of_what_reaches_them(feed: Feed, desk: Desk) -> None:
+    root, other = await feed.person("root", "administrator"), await feed.person("other", "administrator")
+    ann, bob = await feed.person("ann"), await feed.person("bob")
+    bad = await feed.post(bob, "you are all fools")
+    await desk.report(ann, bad.post_id)
+    await desk.report(ann, other, CASE_SUBJECT_PERSON)
+
+    async def told(person_id: str) -> int:
+        return [one.kind for one in await feed.notifications(person_id)].count(feed_api.NOTIFICATION_KIND_MODERATION)
+
+    assert [await told(each) for each in (root, other, ann, bob)] == [2, 1, 0, 0]  # nobody of a report about themselves
+    await feed.world.assert_rebuilds()
+
+
 async def test_a_removed_post_comes_back_by_an_appeal(feed: Feed, desk: Desk) -> None:
     owner, mod, ann, bob = [await feed.person(name) for name in ("owner", "mod", "ann", "bob")]
     place = (await feed.community(owner, "Lab", kind=OPEN)).community_id

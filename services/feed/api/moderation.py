@@ -48,12 +48,13 @@ class ModerationApi(Calls, ModerationServiceServicer):
         filed = []
         report_id, now = new_id(), self.now()
         async with self.database.snapshot() as tx:
+            administrators = await queries.administrators(tx)
             for subject, subject_id in asked:
                 author_id, community_id, to_administrators = await self._found(tx, caller, subject, subject_id)
                 filed.append(commands.FileReport(
                     case_id=case_id_of(subject, subject_id), report_id=report_id, subject=subject, subject_id=subject_id,
                     author_id=author_id, community_id=community_id, to_administrators=to_administrators, reporter_id=caller.person_id,
-                    category=request.category, words=request.words, now=now,
+                    category=request.category, words=request.words, now=now, administrator_ids=administrators,
                 ))
         for command in filed:
             request_id = f"{request.request_id}:{command.case_id[:8]}" if request.request_id else ""
@@ -212,9 +213,11 @@ class ModerationApi(Calls, ModerationServiceServicer):
         caller = person()
         async with self.database.snapshot() as tx:
             row = await self._row(tx, caller, request.case_id)
+            administrators = await queries.administrators(tx)
         before = await self._case(caller, request.case_id)
         command = commands.EscalateCase(
-            case_id=request.case_id, moderator_id=caller.person_id, reason=request.reason.strip(), now=self.now()
+            case_id=request.case_id, moderator_id=caller.person_id, reason=request.reason.strip(), now=self.now(),
+            administrator_ids=administrators,
         )
         await self.handle(caller, case, f"case-{row['case_id']}", command, request.request_id)
         try:
@@ -315,10 +318,11 @@ class ModerationApi(Calls, ModerationServiceServicer):
         caller = person()
         async with self.database.snapshot() as tx:
             row = await queries.party(tx, request.case_id, caller.person_id)
+            administrators = await queries.administrators(tx)
         if row is None or not row["author"]:
             raise NotFound(NO_NOTICE, "case_id")
         command = commands.FileAppeal(
-            case_id=request.case_id, person_id=caller.person_id, words=request.words, now=self.now()
+            case_id=request.case_id, person_id=caller.person_id, words=request.words, now=self.now(), administrator_ids=administrators
         )
         await self.handle(caller, case, f"case-{request.case_id}", command, request.request_id)
         return await self._notice(caller, request.case_id)

@@ -23,6 +23,7 @@ class FileReport:
     category: events.ReportCategory.ValueType
     words: str
     now: datetime
+    administrator_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +37,7 @@ class MatchWatch:
     to_administrators: bool
     words: tuple[str, ...]
     now: datetime
+    administrator_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +58,7 @@ class EscalateCase:
     moderator_id: str
     reason: str
     now: datetime
+    administrator_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +86,7 @@ class FileAppeal:
     person_id: str
     words: str
     now: datetime
+    administrator_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -103,7 +103,7 @@ def decide(command: CaseCommand, case: Case) -> list[Event]:
             _check_reason(command.reason)
             escalated = CaseEscalated(
                 case_id=command.case_id, moderator_id=command.moderator_id, author_id=case.author_id or command.moderator_id,
-                reason=command.reason,
+                reason=command.reason, administrator_ids=command.administrator_ids,
             )
             escalated.escalate_time.FromDatetime(command.now)
             return [escalated]
@@ -178,6 +178,7 @@ def _report(command: FileReport, case: Case) -> list[Event]:
         reporter_id=command.reporter_id, category=command.category, words=command.words.strip(),
     )
     filed.report_time.FromDatetime(command.now)
+    filed.administrator_ids.extend(command.administrator_ids if filed.to_administrators else ())
     return [filed]
 
 
@@ -192,6 +193,7 @@ def _match(command: MatchWatch, case: Case) -> list[Event]:
         to_administrators=command.to_administrators or (case.to_administrators and case.status != "decided"), words=new,
     )
     matched.match_time.FromDatetime(command.now)
+    matched.administrator_ids.extend(command.administrator_ids if matched.to_administrators else ())
     return [matched]
 
 
@@ -246,6 +248,7 @@ def _appeal(command: FileAppeal, case: Case) -> list[Event]:
         community_id=case.community_id, to_administrators=case.to_administrators,
     )
     filed.appeal_time.FromDatetime(command.now)
+    filed.administrator_ids.extend(command.administrator_ids if filed.to_administrators else ())
     return [filed]
 
 

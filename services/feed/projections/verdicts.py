@@ -17,28 +17,29 @@ from watercooler.feed.v1.moderation_events_pb2 import (
     AppealDecided,
     AppealFiled,
     CaseDecided,
+    CaseEscalated,
     ReportFiled,
     WatchMatched,
 )
 
-HANDLES: tuple[type[Message], ...] = (ReportFiled, WatchMatched, CaseDecided, AppealFiled, AppealDecided)
+HANDLES: tuple[type[Message], ...] = (ReportFiled, WatchMatched, CaseEscalated, CaseDecided, AppealFiled, AppealDecided)
 
 
 async def notify_verdict(event: Recorded, tx: Transaction, kept: int) -> None:
     """Notify those concerned by one of HANDLES; anything else is let be."""
     match event.data:
         case ReportFiled() as filed:
-            if not filed.to_administrators:
-                people = await _moderators(tx, filed.community_id, {filed.author_id, filed.reporter_id})
-                await _tell(tx, people, filed.case_id, event.position, filed.report_time, kept)
+            people = await _deciders(tx, filed, {filed.author_id, filed.reporter_id})
+            await _tell(tx, people, filed.case_id, event.position, filed.report_time, kept)
         case WatchMatched() as matched:
-            if not matched.to_administrators:
-                people = await _moderators(tx, matched.community_id, {matched.author_id})
-                await _tell(tx, people, matched.case_id, event.position, matched.match_time, kept)
+            people = await _deciders(tx, matched, {matched.author_id})
+            await _tell(tx, people, matched.case_id, event.position, matched.match_time, kept)
+        case CaseEscalated() as escalated:
+            people = [each for each in escalated.administrator_ids if each not in (escalated.author_id, escalated.moderator_id)]
+            await _tell(tx, people, escalated.case_id, event.position, escalated.escalate_time, kept)
         case AppealFiled() as appeal:
-            if not appeal.to_administrators:
-                people = await _moderators(tx, appeal.community_id, {appeal.author_id})
-                await _tell(tx, people, appeal.case_id, event.position, appeal.appeal_time, kept)
+            people = await _deciders(tx, appeal, {appeal.author_id})
+            await _tell(tx, people, appeal.case_id, event.position, appeal.appeal_time, kept)
         case CaseDecided() as decided:
             concerned = [decided.author_id] if decided.outcome != CASE_OUTCOME_NO_BREACH else []
             await _tell(tx, [*concerned, *decided.reporter_ids], decided.case_id, event.position, decided.decide_time, kept)
@@ -47,9 +48,13 @@ async def notify_verdict(event: Recorded, tx: Transaction, kept: int) -> None:
             await _tell(tx, [verdict.author_id, *reporters], verdict.case_id, event.position, verdict.decide_time, kept)
 
 
-async def _moderators(tx: Transaction, community_id: str, but: set[str]) -> list[str]:
+async def _deciders(tx: Transaction, brought: ReportFiled | WatchMatched | AppealFiled, but: set[str]) -> list[str]:
+    """Those who moderate the community, or the administrators that the event names."""
+    if brought.to_administrators:
+        return [person_id for person_id in brought.administrator_ids if person_id not in but]
     rows = await tx.fetch(
-        "SELECT person_id FROM notification_moderators WHERE community_id = :community_id ORDER BY person_id", community_id=community_id
+        "SELECT person_id FROM notification_moderators WHERE community_id = :community_id ORDER BY person_id",
+        community_id=brought.community_id,
     )
     return [row["person_id"] for row in rows if row["person_id"] not in but]
 

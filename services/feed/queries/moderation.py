@@ -73,6 +73,12 @@ async def moderates(tx: Transaction, person_id: str) -> bool:
     return row is not None
 
 
+async def administrators(tx: Transaction) -> tuple[str, ...]:
+    """Who is told of what goes to the administrators: those who are here, 50 at most."""
+    rows = await tx.fetch("SELECT person_id FROM administrators WHERE here = 1 ORDER BY person_id LIMIT 50")
+    return tuple(row["person_id"] for row in rows)
+
+
 async def others_who_decide(tx: Transaction, case: Row, decider_id: str) -> bool:
     """Whether somebody else than the decider and the author may decide a case."""
     row = await tx.fetch_one(

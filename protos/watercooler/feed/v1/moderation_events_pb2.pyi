@@ -124,6 +124,7 @@ class ReportFiled(_message.Message):
     CATEGORY_FIELD_NUMBER: _builtins.int
     WORDS_FIELD_NUMBER: _builtins.int
     REPORT_TIME_FIELD_NUMBER: _builtins.int
+    ADMINISTRATOR_IDS_FIELD_NUMBER: _builtins.int
     case_id: _builtins.str
     report_id: _builtins.str
     subject: Global___CaseSubject.ValueType
@@ -139,6 +140,10 @@ class ReportFiled(_message.Message):
     words: _builtins.str
     @_builtins.property
     def report_time(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def administrator_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Who is told of it, where it goes to the administrators; 50 at most."""
+
     def __init__(
         self,
         *,
@@ -153,10 +158,11 @@ class ReportFiled(_message.Message):
         category: Global___ReportCategory.ValueType = ...,
         words: _builtins.str = ...,
         report_time: _timestamp_pb2.Timestamp | None = ...,
+        administrator_ids: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["report_time", b"report_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["author_id", b"author_id", "case_id", b"case_id", "category", b"category", "community_id", b"community_id", "report_id", b"report_id", "report_time", b"report_time", "reporter_id", b"reporter_id", "subject", b"subject", "subject_id", b"subject_id", "to_administrators", b"to_administrators", "words", b"words"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["administrator_ids", b"administrator_ids", "author_id", b"author_id", "case_id", b"case_id", "category", b"category", "community_id", b"community_id", "report_id", b"report_id", "report_time", b"report_time", "reporter_id", b"reporter_id", "subject", b"subject", "subject_id", b"subject_id", "to_administrators", b"to_administrators", "words", b"words"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -175,6 +181,7 @@ class WatchMatched(_message.Message):
     TO_ADMINISTRATORS_FIELD_NUMBER: _builtins.int
     WORDS_FIELD_NUMBER: _builtins.int
     MATCH_TIME_FIELD_NUMBER: _builtins.int
+    ADMINISTRATOR_IDS_FIELD_NUMBER: _builtins.int
     case_id: _builtins.str
     post_id: _builtins.str
     author_id: _builtins.str
@@ -184,6 +191,10 @@ class WatchMatched(_message.Message):
     def words(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
     def match_time(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def administrator_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Who is told of it, where it goes to the administrators; 50 at most."""
+
     def __init__(
         self,
         *,
@@ -194,10 +205,11 @@ class WatchMatched(_message.Message):
         to_administrators: _builtins.bool = ...,
         words: _abc.Iterable[_builtins.str] | None = ...,
         match_time: _timestamp_pb2.Timestamp | None = ...,
+        administrator_ids: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["match_time", b"match_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["author_id", b"author_id", "case_id", b"case_id", "community_id", b"community_id", "match_time", b"match_time", "post_id", b"post_id", "to_administrators", b"to_administrators", "words", b"words"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["administrator_ids", b"administrator_ids", "author_id", b"author_id", "case_id", b"case_id", "community_id", b"community_id", "match_time", b"match_time", "post_id", b"post_id", "to_administrators", b"to_administrators", "words", b"words"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -240,12 +252,17 @@ class CaseEscalated(_message.Message):
     AUTHOR_ID_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     ESCALATE_TIME_FIELD_NUMBER: _builtins.int
+    ADMINISTRATOR_IDS_FIELD_NUMBER: _builtins.int
     case_id: _builtins.str
     moderator_id: _builtins.str
     author_id: _builtins.str
     reason: _builtins.str
     @_builtins.property
     def escalate_time(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def administrator_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Who is told of it, where it goes to the administrators; 50 at most."""
+
     def __init__(
         self,
         *,
@@ -254,10 +271,11 @@ class CaseEscalated(_message.Message):
         author_id: _builtins.str = ...,
         reason: _builtins.str = ...,
         escalate_time: _timestamp_pb2.Timestamp | None = ...,
+        administrator_ids: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["escalate_time", b"escalate_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["author_id", b"author_id", "case_id", b"case_id", "escalate_time", b"escalate_time", "moderator_id", b"moderator_id", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["administrator_ids", b"administrator_ids", "author_id", b"author_id", "case_id", b"case_id", "escalate_time", b"escalate_time", "moderator_id", b"moderator_id", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -352,6 +370,7 @@ class AppealFiled(_message.Message):
     APPEAL_TIME_FIELD_NUMBER: _builtins.int
     COMMUNITY_ID_FIELD_NUMBER: _builtins.int
     TO_ADMINISTRATORS_FIELD_NUMBER: _builtins.int
+    ADMINISTRATOR_IDS_FIELD_NUMBER: _builtins.int
     case_id: _builtins.str
     number: _builtins.int
     author_id: _builtins.str
@@ -360,6 +379,10 @@ class AppealFiled(_message.Message):
     to_administrators: _builtins.bool
     @_builtins.property
     def appeal_time(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def administrator_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Who is told of it, where it goes to the administrators; 50 at most."""
+
     def __init__(
         self,
         *,
@@ -370,10 +393,11 @@ class AppealFiled(_message.Message):
         appeal_time: _timestamp_pb2.Timestamp | None = ...,
         community_id: _builtins.str = ...,
         to_administrators: _builtins.bool = ...,
+        administrator_ids: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["appeal_time", b"appeal_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["appeal_time", b"appeal_time", "author_id", b"author_id", "case_id", b"case_id", "community_id", b"community_id", "number", b"number", "to_administrators", b"to_administrators", "words", b"words"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["administrator_ids", b"administrator_ids", "appeal_time", b"appeal_time", "author_id", b"author_id", "case_id", b"case_id", "community_id", b"community_id", "number", b"number", "to_administrators", b"to_administrators", "words", b"words"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
