@@ -171,7 +171,8 @@ class EventStore:
             if len(alone) > 1 and not isinstance(error, _NOBODYS_FAULT):
                 await self._commit_apart(alone)
                 return
-            for person_id in erased:  # a commit of which nobody knows whether it happened may have deleted the key
+            self._recent.clear()  # a commit of which nobody knows whether it happened may have left events, or deleted a key
+            for person_id in erased:
                 self.keyring.forget(person_id)
             for append in alone:
                 _fail(append, _meant(error, append))
@@ -205,6 +206,7 @@ class EventStore:
                         fresh.update(made)
                         erased += gone
         except Exception as error:
+            self._recent.clear()
             for person_id in erased:
                 self.keyring.forget(person_id)
             for append in batch:
