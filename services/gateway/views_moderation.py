@@ -138,6 +138,24 @@ class ReportPage(Page, frozen=True, kw_only=True):
     back: str = "/"
 
 
+class MyReport(View, frozen=True, kw_only=True):
+    """What one reported at once; `subjects` are the kinds of things with the addresses of their notices."""
+
+    category: str
+    words: str
+    time: datetime
+    is_decided: bool
+    subjects: list[tuple[SubjectKind, str]]
+
+
+class MyReportsPage(Page, frozen=True, kw_only=True):
+    """One's own reports, the newest first."""
+
+    template: ClassVar[str] = "pages/reports.html"
+    nav_key: ClassVar[str] = "notifications"
+    reports: list[MyReport]
+
+
 class GuidelinesPage(Page, frozen=True, kw_only=True):
     """The guidelines. Where something is about to be posted, `kept` is what was typed and `action` where it goes."""
 

@@ -109,6 +109,15 @@ def pages() -> Iterator[tuple[str, Callable[[], v.Page]]]:
         shell=s.shell("/report"), subject="post", subject_id=s._id(402), person=s.GUS, body_html=RUDE, back="/",
         form=v.Form(errors={"category": "Say what is wrong: choose one of the categories."}),
     )
+    yield "reports", lambda: m.MyReportsPage(
+        shell=s.shell("/reports"), reports=[
+            m.MyReport(category="harassment", words="Look at the last line.", time=s._ago(days=1), is_decided=False, subjects=[
+                ("post", "/moderation/notices/1"), ("person", "/moderation/notices/2"),
+            ]),
+            m.MyReport(category="spam", words="", time=s._ago(days=9), is_decided=True, subjects=[("community", "/moderation/notices/3")]),
+        ],
+    )
+    yield "reports-none", lambda: m.MyReportsPage(shell=s.shell("/reports"), reports=[])
     yield "guidelines", lambda: m.GuidelinesPage(shell=s.shell("/guidelines"), body_html=GUIDELINES, version=2, is_due=True)
     yield "guidelines-first", lambda: m.GuidelinesPage(
         shell=s.shell("/posts"), body_html=GUIDELINES, version=2, is_due=True, action="/posts",

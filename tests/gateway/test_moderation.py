@@ -28,6 +28,9 @@ async def test_a_report_is_decided_and_appealed_against_in_the_pages(network: Ne
     refused = await form(bo_browser, "/report", fields | {"category": ""})
     assert (refused.status_code, "rude" in refused.text) == (422, True)
     assert (await form(bo_browser, "/report", fields)).headers["location"] == "/company"
+    own = (await bo_browser.client.get("/reports")).text
+    assert "rude" in own and "Waits" in own and "/moderation/notices/" in own
+    assert "No reports" in (await cy_browser.client.get("/reports")).text
 
     queue = (await ada.client.get("/moderation")).text
     assert "Post by Cy Cole" in queue

@@ -105,7 +105,7 @@ class ModerationApi(Calls, ModerationServiceServicer):
                     if isinstance(recorded.data, pb.ReportFiled) and recorded.data.report_id == row["report_id"]:
                         report.category, report.words = recorded.data.category, recorded.data.words
                         report.report_time.CopyFrom(recorded.data.report_time)
-            report.subjects.add(subject=row["subject"], subject_id=row["subject_id"])
+            report.subjects.add(subject=row["subject"], subject_id=row["subject_id"], case_id=row["case_id"])
             report.decided = report.decided and row["state"] in (api.CASE_STATE_DECIDED, api.CASE_STATE_APPEALED)
         return api.ListMyReportsResponse(reports=reports.values())
 

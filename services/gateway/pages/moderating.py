@@ -24,6 +24,8 @@ from ..views_moderation import (
     DecisionView,
     GuidelinesPage,
     ModerationPage,
+    MyReport,
+    MyReportsPage,
     NoticePage,
     ReportPage,
     ReportView,
@@ -293,6 +295,21 @@ async def report(request: AnyRequest) -> Response[bytes]:
         refused = problems(error, {"category": "category", "words": "words"})
         return await _report_page(request, subject, subject_id, refused.form(form.kept("category", "words")), back, refused.status)
     return go(request, back, told(request, "Thank you. You are told what is decided; nobody is told who reported it."))
+
+
+@get("/reports")
+async def my_reports(request: AnyRequest) -> Response[bytes]:
+    """What one reported, and whether it was decided: the newest 100."""
+    around, found = await asyncio.gather(shell(request), clients(request).moderation.ListMyReports(api.ListMyReportsRequest()))
+    reports = [
+        MyReport(
+            category=CATEGORIES.get(each.category, "other"), words=each.words, time=convert.moment(each.report_time),
+            is_decided=each.decided,
+            subjects=[(SUBJECTS.get(one.subject, "post"), f"/moderation/notices/{one.case_id}") for one in each.subjects],
+        )
+        for each in found.reports
+    ]
+    return render(request, MyReportsPage(shell=around, reports=reports))
 
 
 # --- the guidelines ---------------------------------------------------------------------------------------------------

@@ -51,17 +51,21 @@ class ReportedSubject(_message.Message):
 
     SUBJECT_FIELD_NUMBER: _builtins.int
     SUBJECT_ID_FIELD_NUMBER: _builtins.int
+    CASE_ID_FIELD_NUMBER: _builtins.int
     subject: _moderation_events_pb2.CaseSubject.ValueType
     subject_id: _builtins.str
+    case_id: _builtins.str
+    """In answers: the case it belongs to, whose notice the reporter may read."""
     def __init__(
         self,
         *,
         subject: _moderation_events_pb2.CaseSubject.ValueType = ...,
         subject_id: _builtins.str = ...,
+        case_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["subject", b"subject", "subject_id", b"subject_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["case_id", b"case_id", "subject", b"subject", "subject_id", b"subject_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
