@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from google.protobuf.message import Message
 
+from libs.db.database import Reader
 from libs.eventstore.handle import handle
 from libs.eventstore.model import InvalidArgument, Metadata, NotFound, Recorded, micros
 from libs.fetch import FetchFailed, FetchRefused, Limits, check_url, fetch
@@ -20,6 +21,7 @@ from libs.telemetry import logs
 from libs.text.ids import pair_id
 from watercooler.feed.v1 import events_pb2 as feed
 from watercooler.feed.v1 import integration_events_pb2 as hooks
+from watercooler.feed.v1.integration_service_pb2 import Webhook
 from watercooler.identity.v1 import events_pb2 as identity
 
 from .commands.integrations import DisableWebhook
@@ -100,7 +102,7 @@ class Telling:
         if not found or (isinstance(event.data, feed.PostPublished) and event.data.external_id):
             return
         database = self._context.database
-        place = await self._place(event.data)
+        place = await _place(database, event.data)
         told = [each for each in found if _may_be_told(each, *place)]
         for each in told:
             if await queries.count_waiting(database, each.webhook_id) >= WAITING_MAX:
@@ -114,20 +116,21 @@ class Telling:
         if told:
             self._sending.wake()
 
-    async def _place(self, data: Any) -> tuple[str, str, str]:
-        """The scope of what happened, of which community, and how open that is."""
-        if isinstance(data, _POSTS):
-            scope, scope_id, _ = await queries.place_of_post(self._context.database, data.post_id)
-        elif isinstance(data, _COMMUNITIES):
-            scope, scope_id = "community", data.community_id
-        else:
-            return "everyone", "", "open"
-        if scope != "community":
-            return scope, "", "open" if scope == "everyone" else "secret" if scope in ("people", "nobody") else "closed"
-        return scope, scope_id, await queries.openness(self._context.database, scope_id)
+
+async def _place(database: Reader, data: Any) -> tuple[str, str, str]:
+    """The scope of what happened, of which community, and how open that is."""
+    if isinstance(data, _POSTS):
+        scope, scope_id, _ = await queries.place_of_post(database, data.post_id)
+    elif isinstance(data, _COMMUNITIES):
+        scope, scope_id = "community", data.community_id
+    else:
+        return "everyone", "", "open"
+    if scope != "community":
+        return scope, "", "open" if scope == "everyone" else "secret" if scope in ("people", "nobody") else "closed"
+    return scope, scope_id, await queries.openness(database, scope_id)
 
 
-def _may_be_told(target: Target, scope: str, community_id: str, openness: str) -> bool:
+def _may_be_told(target: Target | Webhook, scope: str, community_id: str, openness: str) -> bool:
     if target.community_id:
         return scope == "community" and community_id == target.community_id
     return openness == "open" or (openness == "closed" and target.includes_restricted)
@@ -224,7 +227,8 @@ class Sending:
         now = micros(context.now())
         if told is None:
             async with context.database.transaction() as tx:
-                await queries.settle(tx, due.delivery_id, queries.DROPPED, due.tries, 0, now, 0, "What it told of is gone.")
+                why = "What it told of is gone, or not for it any more."
+                await queries.settle(tx, due.delivery_id, queries.DROPPED, due.tries, 0, now, 0, why)
             return
         body = json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode()
         status, answer = await self._post(url, headers_of(secrets, due.delivery_id, now // 1_000_000, body), body)
@@ -244,7 +248,7 @@ class Sending:
         return got.status, got.body.decode("utf-8", "replace").replace("\0", "")[:ANSWER_CHARACTERS]
 
     async def _told(self, due: Due) -> dict[str, Any] | None:
-        """The body of a delivery; None where what it would tell of was deleted or erased meanwhile."""
+        """The body of a delivery; None where what it would tell of was deleted, erased or closed to it meanwhile."""
         stamp = datetime.now(UTC)
         if not due.position:
             return {"type": PING, "timestamp": _written(stamp), "data": {"webhook_id": due.webhook_id}}
@@ -259,6 +263,9 @@ class Sending:
                 return None
         if event.erased and not isinstance(event.data, identity.PersonErased):
             return None
+        hook = await queries.webhook(self._context.database, due.webhook_id)
+        if hook is None or not _may_be_told(hook, *await _place(self._context.database, event.data)):
+            return None  # the community was closed meanwhile, or the webhook is to be told less
         return {"type": due.event_type, "timestamp": _written(event.time), "data": to_json(event, due.source)}
 
     async def _settle(self, due: Due, now: int, status: int, answer: str) -> None:

@@ -8,6 +8,8 @@ from tests.feed.worlds import DENIED, INVALID, feed_of, people, refused
 from watercooler.common.v1.audience_pb2 import Audience, Everyone
 from watercooler.feed.v1 import feed_service_pb2 as feed
 from watercooler.feed.v1 import integration_service_pb2 as pb
+from watercooler.feed.v1.delivery_service_pb2 import CountReachRequest
+from watercooler.feed.v1.delivery_service_pb2_grpc import DeliveryServiceStub
 from watercooler.feed.v1.integration_service_pb2_grpc import IntegrationServiceStub
 from watercooler.feed.v1.reading_service_pb2 import MutePersonRequest
 from watercooler.feed.v1.reading_service_pb2_grpc import ReadingServiceStub
@@ -59,3 +61,16 @@ async def test_nobody_asks_who_keeps_them_out(tmp_path: Path) -> None:
             assert await office.stub.CheckVisibility(ask) == before
         with office.world.acting_for("gateway"):
             assert ben not in (await office.stub.CheckVisibility(ask)).home_ids
+
+
+async def test_guests_are_not_told_how_large_the_company_is(tmp_path: Path) -> None:
+    async with feed_of(tmp_path) as office:
+        delivery: Any = office.world.stub(DeliveryServiceStub, "feed")
+        ann, gia = await office.person("ann"), await office.person("gia", "guest")
+        await office.person("ben")
+        everyone = CountReachRequest(audience=Audience(everyone=Everyone()))
+        with office.by(ann):
+            assert (await delivery.CountReach(everyone)).people == 1
+        with office.by(gia):
+            assert (await delivery.CountReach(everyone)).people == 0
+            assert (await delivery.CountReach(CountReachRequest(audience=people(ann)))).people == 1

@@ -23,7 +23,7 @@ from services.feed.commands import PublishPost
 from services.feed.commands.retention import DisableRule, DraftRule, EnableRule, LiftHold, PlaceHold, RehearseRule
 from services.feed.deciders import hold, post, rule
 from services.feed.queries import retention as queries
-from tests.feed.worlds import DENIED, FAILED, INVALID, MISSING, OPEN, Feed, feed_of, people, refused
+from tests.feed.worlds import DENIED, FAILED, INVALID, MEMBER, MISSING, OPEN, OWNER, Feed, feed_of, people, refused
 from watercooler.common.v1.audience_pb2 import Audience, Everyone
 from watercooler.common.v1.blob_pb2 import Attachment
 from watercooler.feed.v1 import feed_service_pb2 as feed_api
@@ -355,3 +355,9 @@ async def test_owners_take_their_community_with_them(tmp_path: Path) -> None:
         files = await _unpacked(archive, done.blob_id)
         assert [(one["author"], one["body"]) for one in json.loads(files["posts.json"])] == [("Ann", "question"), ("Bob", "answer")]
         assert [one["name"] for one in json.loads(files["community.json"])["members"]] == ["Ann", "Bob"]
+        with feed.by(ann):
+            await feed.stub.ChangeMemberRole(feed_api.ChangeMemberRoleRequest(community_id=place, person_id=bob, role=OWNER))
+        with feed.by(bob):
+            await feed.stub.ChangeMemberRole(feed_api.ChangeMemberRoleRequest(community_id=place, person_id=ann, role=MEMBER))
+        with feed.by(ann), refused(DENIED, "no longer for you"):
+            await archive.stub.GetExport(api.GetExportRequest(export_id=done.export_id))

@@ -260,6 +260,16 @@ async def test_nobody_is_told_what_they_may_not_know(office: Office) -> None:
             await office.hooks.RetryWebhookDelivery(pb.RetryWebhookDeliveryRequest(delivery_id=found[0].delivery_id))
         await office.until(plain.webhook_id, pb.WEBHOOK_DELIVERY_STATE_DROPPED)
         assert len(everyone.got) == 1
+        # Nor what a webhook is no longer to be told of.
+        with office.as_ada():
+            wide = next(each for each in hooks if each.includes_restricted)
+            await office.hooks.UpdateWebhook(pb.UpdateWebhookRequest(
+                webhook_id=wide.webhook_id, name=wide.name, url=wide.url, event_types=wide.event_types
+            ))
+            first = (await office.deliveries(wide.webhook_id))[-1]
+            await office.hooks.RetryWebhookDelivery(pb.RetryWebhookDeliveryRequest(delivery_id=first.delivery_id))
+        await office.until(wide.webhook_id, pb.WEBHOOK_DELIVERY_STATE_DELIVERED, pb.WEBHOOK_DELIVERY_STATE_DROPPED)
+        assert len(restricted.got) == 2
 
 
 async def test_a_ping_is_answered_at_once_and_addresses_are_checked(office: Office) -> None:

@@ -207,6 +207,8 @@ class DeliveryApi(Calls, DeliveryServiceServicer):
         scope, scope_id = scope_of(request.audience)
         if scope == "people":
             return api.PostReach(people=len(set(request.audience.people.person_ids) - {caller.person_id}))
+        if caller.is_guest and scope != "community":
+            return api.PostReach()  # guests write to nobody there, and are not told how large the company is
         async with self.database.snapshot() as tx:
             if scope == "community" and await community_queries.fetch_community(tx, caller, scope_id) is None:
                 raise NotFound(NO_COMMUNITY, "audience")

@@ -10,6 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from libs.db.database import Row, Transaction
 from libs.eventstore.model import InvalidArgument, NotFound, PermissionDenied, Rejected, micros
 from libs.rpc import auth
+from libs.rpc.auth import Caller
 from libs.runtime.service import Context
 from libs.text.ids import is_id, new_id
 from watercooler.feed.v1 import events_pb2
@@ -178,7 +179,7 @@ class RetentionApi(Calls, RetentionServiceServicer):
         )
         done = await self.handle(caller, export, f"export-{command.export_id}", command, request.request_id)
         self._wake_exporting()
-        return await self._export(caller.person_id, done.stream.removeprefix("export-"))
+        return await self._export(caller, done.stream.removeprefix("export-"))
 
     async def ListExports(self, request: api.ListExportsRequest, context: Any) -> api.ListExportsResponse:
         """The newest exports that the caller asked for."""
@@ -190,14 +191,24 @@ class RetentionApi(Calls, RetentionServiceServicer):
     async def GetExport(self, request: api.GetExportRequest, context: Any) -> api.Export:
         """One export, with where its file is, for who asked for it."""
         caller = auth.caller()
-        return await self._export(caller.person_id, request.export_id)
+        return await self._export(caller, request.export_id)
 
-    async def _export(self, requester_id: str, export_id: str) -> api.Export:
+    async def _export(self, caller: Caller, export_id: str) -> api.Export:
         async with self.database.snapshot() as tx:
             row = await exports.fetch(tx, export_id)
-            if row is None or not requester_id or row["requester_id"] != requester_id:
+            if row is None or not caller.person_id or row["requester_id"] != caller.person_id:
                 raise NotFound("there is no such export, or somebody else asked for it", "export_id")
+            if not await _still_entitled(tx, caller, row):
+                raise PermissionDenied("this export is no longer for you: what you were when you asked for it, you are no more")
             return await exports.described(tx, row, with_blob=True)
+
+
+async def _still_entitled(tx: Transaction, caller: Caller, row: Row) -> bool:
+    """Whether who asked for an export might ask for it now: a file goes no further than the rights it was made by."""
+    if row["subject"] == pb.EXPORT_SUBJECT_PERSON:
+        return caller.is_administrator or bool(row["subject_id"] == caller.person_id)
+    found = await community_queries.fetch_community(tx, caller, row["subject_id"])
+    return found is not None and (caller.is_administrator or found.my_role == events_pb2.MEMBER_ROLE_OWNER)
 
 
 def moment(given: Timestamp, field: str) -> datetime:
