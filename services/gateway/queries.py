@@ -102,6 +102,12 @@ async def all_sessions(tx: Transaction, after: str, limit: int, now: int) -> lis
     return [_session(row) for row in rows]
 
 
+async def expired_sessions(tx: Transaction, now: int) -> list[Session]:
+    """Sessions that have expired and wait to be deleted, 1,000 at most."""
+    rows = await tx.fetch("SELECT * FROM sessions WHERE expire_time <= :now ORDER BY session_id LIMIT 1000", now=now)
+    return [_session(row) for row in rows]
+
+
 async def session_by_id(tx: Transaction, session_id: str) -> Session | None:
     """A session by its id."""
     row = await tx.fetch_one("SELECT * FROM sessions WHERE session_id = :session_id", session_id=session_id)

@@ -13,6 +13,7 @@ from watercooler.identity.v1 import events_pb2 as events
 
 from .api.posts import encoded_posts
 from .app import create_app, create_gateway
+from .expiry import end_expired_pushes
 from .files import sweep_thumbnails
 from .following import FromNow
 from .idempotency import KEEP
@@ -63,6 +64,7 @@ def assemble(context: Context) -> Assembly:
         while True:
             try:
                 now = context.now()
+                await end_expired_pushes(gateway, now)
                 await gateway.sessions.tidy(now, now - KEEP)
                 await sweep_thumbnails(context.database, context.blobs)
             except Exception:

@@ -118,6 +118,11 @@ class Sessions:
         for key in [key for key, (_, session) in self._held.items() if which(session)]:
             del self._held[key]
 
+    async def expired(self, now: datetime) -> list[Session]:
+        """Those whose time is up and that are still in the table, 1,000 at most."""
+        async with self._database.snapshot() as tx:
+            return await queries.expired_sessions(tx, micros(now))
+
     async def tidy(self, now: datetime, answers_before: datetime) -> int:
         """Delete what has expired."""
         async with self._database.transaction() as tx:

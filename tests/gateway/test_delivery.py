@@ -12,6 +12,7 @@ from libs.push.messages import b64
 from libs.testing.world import World
 from services.feed.digests import Digests
 from services.feed.service import SERVICE as FEED
+from services.gateway.expiry import end_expired_pushes
 from services.gateway.pages.delivering import LABELS
 from services.gateway.service import SERVICE as GATEWAY
 from services.identity.service import SERVICE as IDENTITY
@@ -82,6 +83,18 @@ async def test_a_device_by_rest_is_pushed_to_and_ends_with_the_sign_out(home: Ne
     assert (await ada.put("/delivery/push", {**body, "endpoint": "https://10.0.0.1/x"})).status_code == 400
     assert (await ada.put("/delivery/push", {**body, "auth": "%%%"})).json()["field"] == "auth"
     assert (await ada.delete("/delivery/push")).status_code == 204
+
+
+async def test_a_device_ends_with_its_session(home: Network, push: PushService) -> None:
+    ada = home.administrator
+    browser, address = await home.browser(ada), push.device().address
+    body = {"endpoint": address.endpoint, "p256dh": b64(address.public_key), "auth": b64(address.secret), "label": "Laptop"}
+    assert (await browser.put("/delivery/push", body)).status_code == 200
+    now = home.gateway.context.now()
+    await end_expired_pushes(home.gateway, now)
+    assert len((await ada.get("/delivery")).json()["devices"]) == 1
+    await end_expired_pushes(home.gateway, now + home.gateway.context.settings.session_lifetime * 2)
+    assert (await ada.get("/delivery")).json()["devices"] == []
 
 
 async def save(browser: Person, page: str, **fields: object) -> tuple[int, str]:
