@@ -13,7 +13,8 @@ from tests.cluster.engines.postgres import Databases
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# By folder, in parts of a few minutes: what reads and writes tables; without what measures time, waits for a mail server or decides without a database.
+# By folder, in parts of a few minutes: what reads and writes tables. Left out is what measures time, waits for a mail server or decides
+# without a database.
 PARTS = {
     "identity": ["people", "imports", "profiles", "tokens", "erasure", "sign_in"],
     "feed": [
