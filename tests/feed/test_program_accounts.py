@@ -4,7 +4,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tests.feed.worlds import DENIED, INVALID, feed_of, people, refused
+from tests.feed.worlds import DENIED, INVALID, OWNER, feed_of, people, refused
 from watercooler.common.v1.audience_pb2 import Audience, Everyone
 from watercooler.feed.v1 import feed_service_pb2 as feed
 from watercooler.feed.v1 import integration_service_pb2 as pb
@@ -43,6 +43,21 @@ async def test_nobody_speaks_by_the_account_of_another(tmp_path: Path) -> None:
                 await hooks.RunCommand(pb.RunCommandRequest(text="/weather", audience=Audience(community_id=place)))
         with office.by(gia), refused(DENIED, "guests"):
             await hooks.RunCommand(pb.RunCommandRequest(text="/weather", audience=Audience(everyone=Everyone())))
+
+
+async def test_a_guest_who_owns_a_community_gets_no_bot_that_reads_more(tmp_path: Path) -> None:
+    async with feed_of(tmp_path) as office:
+        hooks: Any = office.world.stub(IntegrationServiceStub, "feed")
+        ann, gia, robot = await office.person("ann"), await office.person("gia", "guest"), await office.person("robot", "bot")
+        place = (await office.community(ann)).community_id
+        await office.add(ann, place, gia, OWNER)
+        with office.by(gia):
+            with refused(DENIED, "guests"):
+                await hooks.CheckIntegrationAccess(pb.CheckIntegrationAccessRequest(community_id=place))
+            with refused(DENIED, "guests"):
+                await hooks.CreateBot(pb.CreateBotRequest(name="Eyes", community_id=place, bot_id=robot))
+        with office.by(ann):
+            await hooks.CreateBot(pb.CreateBotRequest(name="Eyes", community_id=place, bot_id=robot))
 
 
 async def test_nobody_asks_who_keeps_them_out(tmp_path: Path) -> None:

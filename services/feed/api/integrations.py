@@ -73,6 +73,8 @@ class IntegrationApi(Calls, IntegrationServiceServicer):
             found = await community_queries.fetch_community(tx, caller, community_id)
         if found is None:
             raise NotFound(NO_COMMUNITY, "community_id")
+        if caller.is_guest:  # a bot reads as employees do
+            raise PermissionDenied("guests connect no programs: ask an employee who owns the community")
         if found.my_role != _OWNER and not caller.is_administrator:
             raise PermissionDenied("only the community's owners can do this: ask one of them")
 
