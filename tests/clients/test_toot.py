@@ -74,6 +74,7 @@ def test_a_day_in_a_terminal(server: Server, toot: Callable[..., str], picture: 
     assert "In a terminal" in toot("whoami")
     toot("mute", "carla.duarte")
     assert "carla.duarte" in toot("muted")
+    toot("unmute", "carla.duarte")  # other clients read her after this one
     assert "logged out" in toot("logout", f"ben.ito@localhost:{server.network.port}").lower()
 
 

@@ -244,7 +244,8 @@ def test_a_renewed_hash_leaves_links_open() -> None:
     Spec(person).given(ADDED, CHANGED).when(renew).then(renewed)
     Spec(person).given(ADDED, CHANGED, renewed).when(renew).then_nothing()
     use = c.ResetPassword(person_id="p", secret_hash="r", password_hash="x", now=NOW)
-    Spec(person).given(ADDED, CHANGED, RESET, renewed).when(use).then(e.PasswordChanged(person_id="p", password_hash="x"))
+    changed = e.PasswordChanged(person_id="p", password_hash="x", ends_apps=True)
+    Spec(person).given(ADDED, CHANGED, RESET, renewed).when(use).then(changed)
 
 
 # --- group ---------------------------------------------------------------------------------------------------------
